@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Requests and replies between the protocol servers and the functions; knows neither XML nor HTTP.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "capture/base/result.h"
+
+namespace spantape::api {
+
+// manual: Result Codes/Result Types
+enum class ResultCode : int {
+#define RESULT_CODE(number, name) name = number,
+#include "api/protocol/result_codes.def"
+#undef RESULT_CODE
+};
+[[nodiscard]] std::string_view label_of(ResultCode code);  // "API_OK"; 16 and 17 share API_INVALID_MESSAGE_FORMAT
+
+struct Request {
+    std::string type;             // upper case, aliases resolved ("COMBINEDEXPORT")
+    std::string request_id_text;  // as sent
+    std::int32_t request_id = 0;  // checked by the codec: 0 … 2147483647
+    // Parameters in the order sent; names upper case, aliases resolved; values trimmed, UTF-8. A tag sent empty is
+    // present with "" (clears the field in updates).
+    std::vector<std::pair<std::string, std::string>> parameters;
+
+    // Last value of the parameter; nullopt when absent. `text` treats empty as absent.
+    [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
+    [[nodiscard]] std::string_view text(std::string_view name) const;
+};
+
+// An element of a result or event document.
+struct Element {
+    std::string name;
+    std::string text;               // used when there are no children
+    std::vector<Element> children;
+};
+
+// Audio (or another file) as an answer: WebAPI EXPORT. `read` is called on the exporter pool, never concurrently.
+struct FileAnswer {
+    std::string content_type;  // "audio/wav"
+    std::string name;          // for Content-Disposition
+    std::uint64_t bytes = 0;   // exact length
+    std::function<Result<std::string>()> read;  // next piece; empty at the end
+};
+
+struct Reply {
+    ResultCode code = ResultCode::API_OK;
+    std::string message;  // RESULTMSG; the code's label when empty
+    std::vector<Element> body;
+    std::optional<FileAnswer> file;  // instead of a RESULT, over the WebAPI
+    // EVENTS accepted: the connection becomes (also) a subscriber of this.
+    struct Subscription {
+        std::string event_class;  // ALL, CALL, RECORD
+        std::string device_id;    // "" = all
+    };
+    std::optional<Subscription> subscription;
+};
+
+// Who asks.
+struct Client {
+    std::string address;  // "127.0.0.1:50312"
+    bool web = false;     // over the WebAPI
+};
+
+// The functions, behind one door. Called on the control thread; `done` is called exactly once, on the control thread,
+// now or later. The server keeps answers of one connection in order.
+class RequestHandler {
+public:
+    virtual ~RequestHandler() = default;
+    virtual void handle(const Request& request, const Client& client, std::function<void(Reply&&)> done) = 0;
+};
+
+// One event, ready to be written; EVENTXREF differs by subscriber and is filled in by the server.
+struct Event {
+    std::string event_class;  // CALL or RECORD
+    std::string type;         // CALLSTART, RECORDINGSTARTED, …
+    std::string module;       // "Api" or ""
+    std::string device_id;
+    std::vector<Element> data;  // EVENTDATA's children, in the manual's order
+};
+
+}  // namespace spantape::api

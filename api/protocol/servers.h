@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The listeners: XML API (5620), event stream (5621; the same protocol), WebAPI (2012, 2013). All on the control
+// thread's io_context; never block it. File answers are read on `pool`.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "api/protocol/message.h"
+
+namespace spantape::api {
+
+struct ServerOptions {
+    std::string xml = "127.0.0.1:5620";     // "" = off; port 0 = any
+    std::string events = "127.0.0.1:5621";
+    std::string webapi = "127.0.0.1:2012";
+    std::string webapi_tls = "127.0.0.1:2013";
+    std::string certificate, key;  // PEM files for TLS; both must exist when webapi_tls is on
+    std::vector<std::string> allow = {"127.0.0.0/8", "::1"};  // networks that may connect; others are closed at once
+    std::size_t max_clients = 1000;
+    std::size_t event_backlog = 10'000;
+    std::size_t max_message_bytes = 64u << 10;
+    int message_timeout_s = 30;
+    bool result_type_error = false;  // api.result_type = "error"
+};
+
+struct ServerCounters {
+    std::uint64_t connections = 0, requests = 0, broken_requests = 0, refused = 0, subscribers_cut = 0;
+    std::size_t clients = 0, subscribers = 0;
+};
+
+class Servers {
+public:
+    // Binds and listens; an error names the listener, the address and why. The handler must outlive it.
+    static Result<std::unique_ptr<Servers>> start(boost::asio::io_context& control, boost::asio::thread_pool& pool,
+                                                  const ServerOptions& options, RequestHandler& handler);
+    virtual ~Servers() = default;
+
+    // Control thread: to all subscribers that asked for it, in this order.
+    virtual void publish(const Event& event) = 0;
+    // No new connections; answers under way are finished, event streams closed; then `done`.
+    virtual void stop(std::function<void()> done) = 0;
+
+    // "xml=127.0.0.1:5620 events=… webapi=… tls=…" with the real ports; listeners that are off are left out.
+    [[nodiscard]] virtual std::string addresses() const = 0;
+    [[nodiscard]] virtual ServerCounters counters() const = 0;
+};
+
+}  // namespace spantape::api

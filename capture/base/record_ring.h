@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// A ring of variable-length records over borrowed memory, between one producer thread and one consumer thread.
+// Each record is stored contiguous and 8-byte aligned; one that would cross the end is preceded by a wrap mark.
+// Used for the per-stream frame rings (capture/rtp) and for the signalling packets.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace spantape {
+
+class RecordRing {
+public:
+    RecordRing() = default;
+    RecordRing(const RecordRing&) = delete;
+    RecordRing& operator=(const RecordRing&) = delete;
+
+    // memory: 64-byte aligned, its size a power of two of at least 256 bytes; must outlive the ring. Not thread-safe:
+    // before the ring is shared, or when neither side uses it.
+    void attach(std::span<std::byte> memory) {
+        memory_ = memory.data();
+        capacity_ = memory.size();
+        reset();
+    }
+    void reset() {
+        tail_.store(0, std::memory_order_relaxed);
+        head_.store(0, std::memory_order_relaxed);
+        head_copy_ = tail_copy_ = reserved_ = 0;
+    }
+
+    // Producer: room for a record of `bytes`, or nullptr when the ring is full; valid until the next reserve.
+    std::byte* reserve(std::size_t bytes) {
+        const std::size_t need = footprint(bytes);
+        if (need > capacity_ / 2) return nullptr;
+        const std::size_t tail = tail_.load(std::memory_order_relaxed);
+        const std::size_t offset = tail & (capacity_ - 1);
+        const std::size_t to_end = capacity_ - offset;
+        const std::size_t wrap = to_end < need ? to_end : 0;
+        if (tail + wrap + need - head_copy_ > capacity_) {
+            head_copy_ = head_.load(std::memory_order_acquire);  // bytes before it were consumed
+            if (tail + wrap + need - head_copy_ > capacity_) return nullptr;
+        }
+        if (wrap != 0) header_at(offset) = kWrapMark;
+        reserved_ = tail + wrap;
+        header_at(reserved_ & (capacity_ - 1)) = bytes;
+        return memory_ + (reserved_ & (capacity_ - 1)) + sizeof(std::uint64_t);
+    }
+    // Producer: publishes the record last reserved.
+    void commit() {
+        const std::size_t bytes = header_at(reserved_ & (capacity_ - 1));
+        tail_.store(reserved_ + footprint(bytes), std::memory_order_release);
+    }
+
+    // Consumer: the oldest record, or an empty span; valid until pop().
+    std::span<const std::byte> front() {
+        std::size_t head = head_.load(std::memory_order_relaxed);
+        if (head == tail_copy_) {
+            tail_copy_ = tail_.load(std::memory_order_acquire);  // records before it are complete
+            if (head == tail_copy_) return {};
+        }
+        std::size_t offset = head & (capacity_ - 1);
+        if (header_at(offset) == kWrapMark) {
+            head += capacity_ - offset;
+            head_.store(head, std::memory_order_relaxed);
+            offset = 0;
+        }
+        return {memory_ + offset + sizeof(std::uint64_t), header_at(offset)};
+    }
+    // Consumer: gives the record returned by front() back.
+    void pop() {
+        const std::size_t head = head_.load(std::memory_order_relaxed);
+        const std::size_t bytes = header_at(head & (capacity_ - 1));
+        head_.store(head + footprint(bytes), std::memory_order_release);
+    }
+
+    // Either side; a moment's view.
+    [[nodiscard]] std::size_t used_bytes() const {
+        return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire);
+    }
+    [[nodiscard]] std::size_t capacity_bytes() const { return capacity_; }
+
+private:
+    static constexpr std::uint64_t kWrapMark = ~std::uint64_t{0};
+    static std::size_t footprint(std::size_t bytes) { return (bytes + sizeof(std::uint64_t) + 7) & ~std::size_t{7}; }
+    std::uint64_t& header_at(std::size_t offset) { return *reinterpret_cast<std::uint64_t*>(memory_ + offset); }
+
+    std::byte* memory_ = nullptr;
+    std::size_t capacity_ = 0;
+    alignas(64) std::atomic<std::size_t> tail_{0};  // written by the producer
+    std::size_t head_copy_ = 0;                     // producer's
+    std::size_t reserved_ = 0;                      // producer's
+    alignas(64) std::atomic<std::size_t> head_{0};  // written by the consumer
+    std::size_t tail_copy_ = 0;                     // consumer's
+};
+
+}  // namespace spantape

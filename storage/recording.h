@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// A recording: the fields of one recorded call (the Recording table of the manual, UNIQUEFIELD) and the streams that
+// hold its media. A value type; written as one JSON document to the segments and to the index.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "capture/base/clock.h"
+#include "capture/base/result.h"
+#include "capture/rtp/frame.h"
+#include "capture/rtp/stream_handle.h"
+#include "capture/sip/events.h"
+
+namespace spantape {
+
+enum class Side : std::uint8_t { device, far };  // left and right channel of an export
+
+// One stream's part in a recording. The media itself is found by stream_id; recordings may share streams.
+struct RecordedStream {
+    std::uint64_t stream_id = 0;
+    FlowKey flow;
+    Side side = Side::device;
+    bool relay_copy = false;  // the same media seen on another leg; kept, but not mixed a second time
+    std::vector<PayloadMapping> payloads;  // what each payload type meant in this call
+    TimeNs start_ns = 0;                   // arrival of its first stored frame
+    TimeNs duration_ns = 0;                // extent of its audio in RTP time
+    StreamCounters counters;               // within the stream as a whole
+};
+
+enum class RecordingState : std::uint8_t {
+    recording,    // going on (or, found so at start: the appliance was killed meanwhile)
+    stored,       // complete and durable
+    interrupted,  // ended by a crash or kill; what was durable is there
+};
+
+struct Recording {
+    std::uint64_t ident = 0;       // RECORDID; rising, never reused
+    std::string global_call_id;    // core id, 4 digits, then 10 digits
+    std::uint32_t core_id = 1;
+    std::uint64_t session_id = 0;  // media session its streams were bound to
+    RecordingState state = RecordingState::recording;
+    std::string ended_by;  // "bye", "cancelled", "failed", "media_timeout", "api", "end_of_capture", "crash", ...
+    TimeNs start_ns = 0;   // capture clock
+    TimeNs stop_ns = 0;    // 0 while recording
+
+    // Fields by the manual's names; strings, UTF-8.
+    std::string device_id, device_alias, sys_user, crm_user, station;
+    std::string group, gate, ani, dnis, call_id, call_instance;
+    std::array<std::string, 15> user;
+    std::string direction = "?";  // I, O or ?
+    std::string filename;
+    std::int64_t agent_id = 0;
+    std::int32_t priority = 0;
+    std::int32_t keep_days = -1;       // -1: as configured
+    std::int64_t archive_action = -1;  // -1: none
+    std::uint32_t channel = 0;
+    bool agent_initiated = false, cti_initiated = false;
+
+    std::vector<RecordedStream> streams;
+    std::uint64_t dropped_kernel = 0;  // of its sources, while it ran
+
+    [[nodiscard]] TimeNs duration_ns() const { return stop_ns > start_ns ? stop_ns - start_ns : 0; }
+};
+
+// One JSON object, one line; from_json names the member that was wrong. Unknown members are ignored (newer writers).
+[[nodiscard]] std::string to_json(const Recording& recording);
+Result<Recording> recording_from_json(std::string_view json);
+
+// Value of a column of the manual's Recording table by its UNIQUEFIELD name, in any letter case ("ident", "user2",
+// "sgroup", "device_id", "calldirection", ...); recording_time as UNIX seconds, duration in whole seconds.
+// nullopt-like: has = false when there is no such column here.
+struct ColumnValue {
+    bool known = false;
+    std::string value;
+};
+[[nodiscard]] ColumnValue column(const Recording& recording, std::string_view name);
+// All column names, lower case, in the manual's order.
+[[nodiscard]] const std::vector<std::string_view>& column_names();
+
+// The public form that `spantape record|calls --json` print for one recording (design.md §5): ident, the columns,
+// recording_time, duration, state, ledger, streams.
+[[nodiscard]] std::string to_public_json(const Recording& recording);
+
+}  // namespace spantape
