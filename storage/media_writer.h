@@ -14,6 +14,7 @@
 #include "capture/base/spsc_queue.h"
 #include "capture/base/wakeup.h"
 #include "capture/rtp/stream_handle.h"
+#include "capture/worker_messages.h"
 #include "storage/index/index.h"
 #include "storage/segment/writer.h"
 
@@ -43,13 +44,6 @@ struct StorageFailed {  // goes on trying; said once per kind and second
     std::string message;
 };
 using WriterEvent = std::variant<RecordingStored, Flushed, StorageFailed>;
-
-// The queues between a writer and its workers; created by the wiring, which outlives both.
-struct WorkerToWriter {
-    explicit WorkerToWriter(std::size_t streams) : opened(streams), returned(streams) {}
-    SpscQueue<StreamHandle*> opened;    // worker -> writer: drain this stream from now on
-    SpscQueue<StreamHandle*> returned;  // writer -> worker: `end` was read; the slot is the worker's again
-};
 
 struct MediaWriterOptions {
     TimeNs flush_ns = kNsPerSecond;  // storage.flush: no audio stays in memory longer than this

@@ -24,7 +24,7 @@ struct RecordedStream {
     std::uint64_t stream_id = 0;
     FlowKey flow;
     Side side = Side::device;
-    bool relay_copy = false;  // the same media seen on another leg; kept, but not mixed a second time
+    bool relay_copy = false;               // the same media seen on another leg; kept, but not mixed a second time
     std::vector<PayloadMapping> payloads;  // what each payload type meant in this call
     TimeNs start_ns = 0;                   // arrival of its first stored frame
     TimeNs duration_ns = 0;                // extent of its audio in RTP time
@@ -38,8 +38,8 @@ enum class RecordingState : std::uint8_t {
 };
 
 struct Recording {
-    std::uint64_t ident = 0;       // RECORDID; rising, never reused
-    std::string global_call_id;    // core id, 4 digits, then 10 digits
+    std::uint64_t ident = 0;     // RECORDID; rising, never reused
+    std::string global_call_id;  // core id, 4 digits, then 10 digits
     std::uint32_t core_id = 1;
     std::uint64_t session_id = 0;  // media session its streams were bound to
     RecordingState state = RecordingState::recording;
@@ -63,10 +63,16 @@ struct Recording {
     std::vector<RecordedStream> streams;
     std::uint64_t dropped_kernel = 0;  // of its sources, while it ran
 
-    [[nodiscard]] TimeNs duration_ns() const { return stop_ns > start_ns ? stop_ns - start_ns : 0; }
+    // 0 while recording. Saturates, so that a document with absurd times cannot overflow it.
+    [[nodiscard]] TimeNs duration_ns() const {
+        TimeNs duration = 0;
+        if (stop_ns <= start_ns) return 0;
+        return __builtin_sub_overflow(stop_ns, start_ns, &duration) ? INT64_MAX : duration;
+    }
 };
 
 // One JSON object, one line; from_json names the member that was wrong. Unknown members are ignored (newer writers).
+// Text from the network may be no UTF-8; it is written as valid_utf8() makes it, so that every document reads back.
 [[nodiscard]] std::string to_json(const Recording& recording);
 Result<Recording> recording_from_json(std::string_view json);
 
@@ -78,8 +84,14 @@ struct ColumnValue {
     std::string value;
 };
 [[nodiscard]] ColumnValue column(const Recording& recording, std::string_view name);
-// All column names, lower case, in the manual's order.
+// All column names, lower case, in the manual's order; then those that only the API's parameters name (sys_user, ...).
 [[nodiscard]] const std::vector<std::string_view>& column_names();
+// The name in column_names() that `name` means, in any letter case and with the other spellings of the manual resolved
+// ("GROUP" -> "sgroup", "recordid" -> "ident"); empty when there is no such column.
+[[nodiscard]] std::string_view canonical_column(std::string_view name);
+
+// `text` with every byte that is not part of valid UTF-8 (RFC 3629) replaced by U+FFFD.
+[[nodiscard]] std::string valid_utf8(std::string_view text);
 
 // The public form that `spantape record|calls --json` print for one recording (design.md §5): ident, the columns,
 // recording_time, duration, state, ledger, streams.

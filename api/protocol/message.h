@@ -40,15 +40,15 @@ struct Request {
 // An element of a result or event document.
 struct Element {
     std::string name;
-    std::string text;               // used when there are no children
+    std::string text;  // used when there are no children
     std::vector<Element> children;
 };
 
 // Audio (or another file) as an answer: WebAPI EXPORT. `read` is called on the exporter pool, never concurrently.
 struct FileAnswer {
-    std::string content_type;  // "audio/wav"
-    std::string name;          // for Content-Disposition
-    std::uint64_t bytes = 0;   // exact length
+    std::string content_type;                   // "audio/wav"
+    std::string name;                           // for Content-Disposition
+    std::uint64_t bytes = 0;                    // exact length
     std::function<Result<std::string>()> read;  // next piece; empty at the end
 };
 

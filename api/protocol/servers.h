@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The listeners: XML API (5620), event stream (5621; the same protocol), WebAPI (2012, 2013). All on the control
-// thread's io_context; never block it. File answers are read on `pool`.
+// thread's io_context; never block it. File answers are read on `pool`, which must be joined before the io_context
+// ends. SIGPIPE is never raised by these sockets.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,17 +19,19 @@
 namespace spantape::api {
 
 struct ServerOptions {
-    std::string xml = "127.0.0.1:5620";     // "" = off; port 0 = any
+    std::string xml = "127.0.0.1:5620";  // "" = off; port 0 = any
     std::string events = "127.0.0.1:5621";
     std::string webapi = "127.0.0.1:2012";
     std::string webapi_tls = "127.0.0.1:2013";
-    std::string certificate, key;  // PEM files for TLS; both must exist when webapi_tls is on
+    std::string certificate, key;  // PEM files for TLS; both must exist when webapi_tls or xml_tls is on
     std::vector<std::string> allow = {"127.0.0.0/8", "::1"};  // networks that may connect; others are closed at once
     std::size_t max_clients = 1000;
     std::size_t event_backlog = 10'000;
     std::size_t max_message_bytes = 64u << 10;
     int message_timeout_s = 30;
     bool result_type_error = false;  // api.result_type = "error"
+    std::string xml_tls;             // XML API and events over TLS ("127.0.0.1:5622"); "" = off; needs the certificate
+    std::function<void(const std::string& line)> log;  // what an operator should know; may be empty. Control thread
 };
 
 struct ServerCounters {

@@ -14,22 +14,27 @@
 namespace spantape {
 
 struct SipLimits {
-    std::size_t max_calls = 200'000;   // dialogs known at once; the oldest unanswered gives way first
-    std::size_t max_users = 200'000;   // registrations remembered while unconfirmed
-    TimeNs unanswered_ns = 300 * kNsPerSecond;  // an INVITE without final answer is forgotten (ended as failed) after it
-    TimeNs ended_linger_ns = 64 * kNsPerSecond; // an ended Call-ID is remembered so that retransmissions start nothing
+    // Dialogs known at once; the oldest unanswered gives way first (told as failed), then the oldest (not told: its
+    // audio goes on, and its recording ends with the audio).
+    std::size_t max_calls = 200'000;
+    std::size_t max_users = 200'000;  // registrations remembered while unconfirmed
+    // A call without final answer is forgotten (ended as failed) when nothing was heard of it for so long.
+    TimeNs unanswered_ns = 300 * kNsPerSecond;
+    // An ended Call-ID is remembered for so long, so that retransmissions start nothing.
+    TimeNs ended_linger_ns = 64 * kNsPerSecond;
 };
 
 struct SipCounters {
-    std::uint64_t messages = 0;     // understood
-    std::uint64_t malformed = 0;    // looked like SIP and could not be parsed
-    std::uint64_t duplicates = 0;   // seen before (mirrored twice, retransmitted)
-    std::uint64_t out_of_dialog = 0;// understood, of no call (OPTIONS, SUBSCRIBE, ...)
+    std::uint64_t messages = 0;       // understood
+    std::uint64_t malformed = 0;      // looked like SIP and could not be parsed
+    std::uint64_t duplicates = 0;     // seen before (mirrored twice, retransmitted)
+    std::uint64_t out_of_dialog = 0;  // understood, of no call (OPTIONS, SUBSCRIBE, ...)
     std::uint64_t calls_evicted = 0;
 };
 
 class SipDialogs {
 public:
+    // Called within on_message() and expire(); must not call back into this object.
     using Emit = std::function<void(SipEvent&&)>;
     SipDialogs(SipLimits limits, Emit emit);
     ~SipDialogs();

@@ -46,6 +46,9 @@ class Index {
 public:
     // Opens or creates the index in `directory`. One process at a time.
     static Result<std::unique_ptr<Index>> open(const std::string& directory);
+    // As it is at this moment, also while another process has it open; later changes are not seen. put() and
+    // take_numbers() give errors. An error when there is no index in `directory`.
+    static Result<std::unique_ptr<Index>> open_read_only(const std::string& directory);
     virtual ~Index() = default;
 
     struct Batch {

@@ -30,9 +30,13 @@ struct StoredFrame {
 struct Chunk {
     ChunkHeader header;
     std::vector<std::byte> body;
-    // Calls visit for each frame in order; false when the body is malformed (and stops there).
+    // Calls visit for each frame in order; false when the body is malformed (and stops there). Gap and blackout marks
+    // are passed over.
     bool for_each_frame(const std::function<void(const StoredFrame&)>& visit) const;
 };
+
+// The chunk in a sealed audio record (bytes from its header on). Copies the body.
+Result<Chunk> parse_chunk(std::span<const std::byte> record);
 
 class SegmentReader {
 public:

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Dispatch of inputs, devices and calls, and the API's call functions.
+#include "api/control/call_control.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "api/control/event_document.h"
+
+namespace spantape {
+
+std::string_view name_of(ChannelState state) {
+    constexpr std::string_view kNames[] = {"Idle",      "OffHook",           "Recording",       "Playback",
+                                           "Waiting",   "Error",             "Resetting",       "PreparingToRecord",
+                                           "FinishRecording", "DialingForPlayback"};
+    return kNames[static_cast<std::size_t>(state)];
+}
+
+void apply(const FieldUpdate& update, Recording& recording) {
+    const auto set = [](const auto& from, auto& to) {
+        if (from) to = *from;
+    };
+    set(update.device_alias, recording.device_alias);
+    set(update.sys_user, recording.sys_user);
+    set(update.crm_user, recording.crm_user);
+    set(update.station, recording.station);
+    set(update.group, recording.group);
+    set(update.gate, recording.gate);
+    set(update.ani, recording.ani);
+    set(update.dnis, recording.dnis);
+    set(update.call_id, recording.call_id);
+    set(update.direction, recording.direction);
+    for (std::size_t i = 0; i < recording.user.size(); ++i) set(update.user[i], recording.user[i]);
+    set(update.priority, recording.priority);
+    set(update.keep_days, recording.keep_days);
+    set(update.archive_action, recording.archive_action);
+    set(update.agent_initiated, recording.agent_initiated);
+    set(update.cti_initiated, recording.cti_initiated);
+}
+
+Call* Device::active_call(const std::string* instance) const {
+    for (auto call = calls.rbegin(); call != calls.rend(); ++call)
+        if ((*call)->active() && (instance == nullptr || (*call)->fields.call_instance == *instance)) return call->get();
+    return nullptr;
+}
+
+Call* Device::latest_call() const {
+    if (Call* active = active_call()) return active;
+    return calls.empty() ? nullptr : calls.back().get();
+}
+
+CallControl::CallControl(ControlOptions options, ControlOutputs& outputs, TimeNs now_ns)
+    : options_(std::move(options)), outputs_(outputs), channels_(options_.channels, now_ns), now_ns_(now_ns) {
+    for (const auto& pattern : options_.device_match) device_match_.emplace_back(pattern, std::regex::optimize);
+}
+
+CallControl::~CallControl() = default;
+
+void CallControl::on_sip(const SipEvent& event) {
+    now_ns_ = std::max(now_ns_, event.time_ns);
+    const TimeNs at = event.time_ns;
+    struct {
+        CallControl& control;
+        TimeNs at;
+        void operator()(const SipCallStarted& what) { control.sip_started(what, at); }
+        void operator()(const SipCallMedia& what) { control.sip_media(what, at); }
+        void operator()(const SipCallAnswered& what) { control.sip_answered(what, at); }
+        void operator()(const SipCallEnded& what) { control.sip_ended(what, at); }
+        void operator()(const SipRegistered& what) { control.sip_registered(what); }
+    } handle{*this, at};
+    std::visit(handle, event.what);
+}
+
+void CallControl::on_worker(const WorkerEvent& event) {
+    if (event.kind == WorkerEvent::Kind::tick) return on_tick(event.time_ns);
+    const auto at = sessions_.find(event.session);
+    if (at == sessions_.end()) return;
+    const std::shared_ptr<Session> session = at->second;
+    switch (event.kind) {
+        case WorkerEvent::Kind::stream_bound: stream_bound(*session, event); break;
+        case WorkerEvent::Kind::stream_left: stream_left(*session, event); break;
+        case WorkerEvent::Kind::session_quiet: session_quiet(*session, event, now_ns_); break;
+        case WorkerEvent::Kind::session_ended:
+            if (session->answers_missing > 0 && --session->answers_missing == 0) session_ended(session);
+            break;
+        case WorkerEvent::Kind::tick:
+        case WorkerEvent::Kind::source_ended: break;
+    }
+}
+
+void CallControl::on_writer(const WriterEvent& event) {
+    if (const auto* recording = std::get_if<RecordingStored>(&event)) {
+        if (recording->final) stored(recording->ident);
+    } else if (const auto* flushed = std::get_if<Flushed>(&event)) {
+        const auto idents = flush_tokens_.extract(flushed->token);
+        if (idents.empty()) return;
+        for (const std::uint64_t ident : idents.mapped()) stored(ident);
+    } else if (const auto* failed = std::get_if<StorageFailed>(&event)) {
+        outputs_.log("storage: " + failed->message);
+    }
+}
+
+void CallControl::on_tick(TimeNs now_ns) {
+    now_ns_ = std::max(now_ns_, now_ns);
+    std::vector<CallPtr> due;
+    const bool sweep = now_ns_ - last_sweep_ns_ >= kNsPerSecond;
+    if (sweep) last_sweep_ns_ = now_ns_;
+    for (const auto& [number, call] : open_calls_) {
+        const bool finish = call->finish_at_ns != 0 && now_ns_ >= call->finish_at_ns;
+        if (finish || (sweep && call->active())) due.push_back(call);
+    }
+    for (const auto& call : due) {
+        if (call->finish_at_ns != 0 && now_ns_ >= call->finish_at_ns) {
+            finish_call(*call, now_ns_);
+            continue;
+        }
+        for (const auto& recording : call->recordings)
+            if (!recording->stopped && recording->max_duration_ns != 0 &&
+                now_ns_ - recording->fields.start_ns >= recording->max_duration_ns) {
+                recording->fields.ended_by = "max_record_time";
+                stop_recording(*call, *recording, recording->fields.start_ns + recording->max_duration_ns);
+            }
+        // Answered and no media ever: the same time-out as for media that ceased.
+        if (call->active() && call->answer_ns != 0 && call->sip_call != 0 && call->session &&
+            call->session->streams.empty() && !call->session->held[0] && !call->session->held[1] &&
+            now_ns_ - call->answer_ns >= options_.media_timeout_ns) {
+            outputs_.forget_sip_call(call->sip_call);
+            end_call(*call, now_ns_, "media_timeout", false);
+        }
+    }
+}
+
+void CallControl::end_all(TimeNs now_ns, const std::string& reason) {
+    now_ns_ = std::max(now_ns_, now_ns);
+    std::vector<CallPtr> all;
+    for (const auto& [number, call] : open_calls_) all.push_back(call);
+    for (const auto& call : all) {
+        if (call->active()) end_call(*call, now_ns_, reason, false);
+        else if (call->finish_at_ns != 0) finish_call(*call, now_ns_);
+    }
+}
+
+bool CallControl::idle() const { return open_calls_.empty() && completing_.empty() && sessions_.empty(); }
+
+// --- devices and calls
+
+Device& CallControl::device(const std::string& id) {
+    Device& found = devices_[id];
+    if (!found.id.empty()) return found;
+    found.id = id;
+    if (const auto at = registered_.find(id); at != registered_.end()) found.addresses = at->second;
+    return found;
+}
+
+const Device* CallControl::find_device(const DeviceAddress& who) const {
+    if (!who.device_id.empty()) {
+        const auto at = devices_.find(who.device_id);
+        return at == devices_.end() ? nullptr : &at->second;
+    }
+    const auto found = matching_devices(who);
+    return found.empty() ? nullptr : found.front();
+}
+
+std::vector<const Device*> CallControl::matching_devices(const DeviceAddress& who) const {
+    std::vector<const Device*> found;
+    if (who.empty()) return found;
+    const auto fits = [](const std::string& wanted, const std::string& is) { return wanted.empty() || wanted == is; };
+    for (const auto& [id, device] : devices_)
+        if (fits(who.device_id, id) && fits(who.device_alias, device.alias) && fits(who.sys_user, device.sys_user) &&
+            fits(who.crm_user, device.crm_user) && fits(who.station, device.station))
+            found.push_back(&device);
+    return found;
+}
+
+// The device that a function means. With a DEVICEID it comes to be known by the alias, users and station given along.
+Device* CallControl::resolve(const DeviceAddress& who, bool create) {
+    if (who.device_id.empty()) return const_cast<Device*>(find_device(who));
+    if (!create && !devices_.contains(who.device_id)) return nullptr;
+    Device& found = device(who.device_id);
+    const auto learn = [](const std::string& from, std::string& to) {
+        if (!from.empty()) to = from;
+    };
+    if (create) {
+        learn(who.device_alias, found.alias);
+        learn(who.sys_user, found.sys_user);
+        learn(who.crm_user, found.crm_user);
+        learn(who.station, found.station);
+    }
+    return &found;
+}
+
+CallControl::CallPtr CallControl::new_call(Device& on, TimeNs now_ns) {
+    forget_ended_calls(on);
+    auto call = std::make_shared<Call>();
+    call->number = next_call_++;
+    call->start_ns = now_ns;
+    Recording& fields = call->fields;
+    fields.core_id = options_.core_id;
+    fields.device_id = on.id;
+    fields.device_alias = on.alias;
+    fields.sys_user = on.sys_user;
+    fields.crm_user = on.crm_user;
+    fields.station = on.station;
+    fields.global_call_id = fmt::format("{:04}{:010}", options_.core_id, outputs_.next_number("global_call"));
+    on.calls.push_back(call);
+    open_calls_[call->number] = call;
+    ++active_calls_;
+    return call;
+}
+
+// A device keeps its active calls and, for its status, the one that ended last.
+void CallControl::forget_ended_calls(Device& on) {
+    std::erase_if(on.calls, [](const CallPtr& call) { return !call->active() && call->recording_now() == nullptr; });
+}
+
+// A call that SIP does not show: its media is what comes from and goes to the device's own addresses.
+void CallControl::watch_device(Call& call, const Device& on) {
+    if (on.addresses.empty()) return;
+    call.session = open_session();
+    call.session->calls.push_back(call.shared_from_this());
+    call.device_party = CallParty::callee;
+    for (const IpAddress& address : on.addresses) watch(*call.session, {address, 0}, CallParty::callee);
+}
+
+void CallControl::publish(const char* type, const Call& call, const Recording* recording) {
+    EventContext context;
+    context.fields = recording != nullptr ? recording : &call.fields;
+    context.start_ns = call.start_ns;
+    outputs_.publish(event_document(type, context));
+}
+
+// --- the API's call functions
+
+CallOutcome CallControl::call_start(const DeviceAddress& who, const FieldUpdate& fields, TimeNs now_ns) {
+    now_ns_ = std::max(now_ns_, now_ns);
+    Device* on = resolve(who, true);
+    if (on == nullptr) return CallOutcome::device_invalid;
+    Call* call = nullptr;
+    if (who.instance) {
+        call = on->active_call(&*who.instance);
+        if (call == nullptr) {  // a call seen in SIP that the API has not named yet is this one
+            for (const auto& known : on->calls)
+                if (known->active() && known->sip_call != 0 && !known->api_named) call = known.get();
+            if (call != nullptr) call->fields.call_instance = *who.instance;
+        }
+    } else {
+        call = on->active_call();
+    }
+    if (call != nullptr) {
+        call->api_named = true;
+        apply(fields, call->fields);
+        for (const auto& recording : call->recordings)
+            if (!recording->stopped) {
+                recording->fields.call_instance = call->fields.call_instance;
+                apply(fields, recording->fields);
+                if (fields.max_record_time_s) recording->max_duration_ns = *fields.max_record_time_s * kNsPerSecond;
+            }
+        write_documents(*call);
+        return CallOutcome::ok;
+    }
+    const CallPtr started = new_call(*on, now_ns);
+    started->api_named = true;
+    started->answer_ns = now_ns;
+    if (who.instance) started->fields.call_instance = *who.instance;
+    apply(fields, started->fields);
+    publish("CALLSTART", *started, nullptr);
+    watch_device(*started, *on);
+    if (!started->session) return CallOutcome::ok;  // recorded as soon as SIP shows its media
+    ActiveRecording* recording = start_recording(*started, now_ns, false);
+    if (recording == nullptr) return CallOutcome::no_free_channels;
+    if (fields.max_record_time_s) recording->max_duration_ns = *fields.max_record_time_s * kNsPerSecond;
+    return CallOutcome::ok;
+}
+
+CallOutcome CallControl::call_stop(const DeviceAddress& who, TimeNs now_ns) {
+    now_ns_ = std::max(now_ns_, now_ns);
+    Device* on = resolve(who, false);
+    if (on == nullptr) return who.device_id.empty() ? CallOutcome::device_invalid : CallOutcome::nothing_active;
+    Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
+    if (call == nullptr) return CallOutcome::nothing_active;
+    end_call(*call, now_ns, "api", false);
+    return CallOutcome::ok;
+}
+
+CallOutcome CallControl::call_update(const DeviceAddress& who, const FieldUpdate& fields, TimeNs now_ns) {
+    now_ns_ = std::max(now_ns_, now_ns);
+    Device* on = resolve(who, false);
+    if (on == nullptr) return who.device_id.empty() ? CallOutcome::device_invalid : CallOutcome::not_in_call;
+    Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
+    if (call == nullptr) return CallOutcome::not_in_call;
+    apply(fields, call->fields);
+    for (const auto& recording : call->recordings)
+        if (!recording->stopped) apply(fields, recording->fields);
+    write_documents(*call);
+    return CallOutcome::ok;
+}
+
+CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdate& fields, TimeNs now_ns) {
+    now_ns_ = std::max(now_ns_, now_ns);
+    Device* on = resolve(who, true);
+    if (on == nullptr) return CallOutcome::device_invalid;
+    Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
+    if (call == nullptr) return call_start(who, fields, now_ns);  // records the call that begins so
+    const bool partial = call->recording_now() != nullptr;
+    if (!partial && (!call->session || call->session->ending)) {
+        // Not recorded until now (stopped, or without a channel): the same endpoints, a media session of its own.
+        const std::shared_ptr<Session> old = call->session;
+        if (old) {
+            call->session = open_session();
+            call->session->calls.push_back(call->shared_from_this());
+            call->session->held[0] = old->held[0];
+            call->session->held[1] = old->held[1];
+            for (const auto& offer : old->offers) {
+                call->session->offers.push_back(offer);
+                watch(*call->session, offer.endpoint, offer.party);
+            }
+            if (call->sip_call != 0) sip_sessions_[call->sip_call] = call->session;
+        } else {
+            watch_device(*call, *on);
+        }
+        if (!call->session) return CallOutcome::not_in_call;
+    }
+    ActiveRecording* recording = start_recording(*call, now_ns, partial);
+    if (recording == nullptr) return CallOutcome::no_free_channels;
+    apply(fields, recording->fields);
+    if (fields.max_record_time_s) recording->max_duration_ns = *fields.max_record_time_s * kNsPerSecond;
+    write_documents(*call);
+    return CallOutcome::ok;
+}
+
+CallOutcome CallControl::record_stop(const DeviceAddress& who, const FieldUpdate& fields, TimeNs now_ns) {
+    now_ns_ = std::max(now_ns_, now_ns);
+    Device* on = resolve(who, false);
+    if (on == nullptr) return who.device_id.empty() ? CallOutcome::device_invalid : CallOutcome::nothing_active;
+    Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
+    if (call == nullptr) return CallOutcome::nothing_active;
+    // What RECORDSTART began last; without such, the call's own recording.
+    ActiveRecording* last = nullptr;
+    for (const auto& recording : call->recordings)
+        if (!recording->stopped && (last == nullptr || recording->partial)) last = recording.get();
+    if (last == nullptr) return CallOutcome::nothing_active;
+    apply(fields, last->fields);
+    last->fields.ended_by = "api";
+    stop_recording(*call, *last, now_ns);
+    return CallOutcome::ok;
+}
+
+bool CallControl::update_active(std::uint64_t ident, const FieldUpdate& fields) {
+    for (const auto& [number, call] : open_calls_)
+        for (const auto& recording : call->recordings)
+            if (recording->fields.ident == ident) {
+                apply(fields, recording->fields);
+                if (!recording->partial) apply(fields, call->fields);
+                if (!recording->stopped) write_documents(*call);
+                return true;
+            }
+    const auto at = completing_.find(ident);
+    if (at == completing_.end()) return false;
+    apply(fields, at->second);
+    outputs_.put({at->second, false});  // after its last document, which is on its way
+    return true;
+}
+
+std::optional<std::uint64_t> CallControl::last_recording_on(const std::string& device_id) const {
+    std::optional<std::uint64_t> last;
+    const auto consider = [&](const Recording& recording) {
+        if (recording.device_id == device_id && (!last || recording.ident > *last)) last = recording.ident;
+    };
+    for (const auto& [ident, document] : completing_) consider(document);
+    if (const auto at = devices_.find(device_id); at != devices_.end())
+        for (const auto& call : at->second.calls)
+            for (const auto& recording : call->recordings) consider(recording->fields);
+    return last;
+}
+
+std::optional<Recording> CallControl::active_recording(std::uint64_t ident) const {
+    for (const auto& [number, call] : open_calls_)
+        for (const auto& recording : call->recordings)
+            if (recording->fields.ident == ident) return document(*call, *recording);
+    return std::nullopt;
+}
+
+}  // namespace spantape

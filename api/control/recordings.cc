@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Recordings: start, stop, completion; and the end of calls.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "api/control/call_control.h"
+#include "api/control/event_document.h"
+#include "api/control/local_time.h"
+
+namespace spantape {
+
+namespace {
+constexpr TimeNs kLingerNs = 500 * kNsPerMs;  // media still under way when the BYE is seen
+}
+
+ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool partial) {
+    const std::uint32_t channel = channels_.take(now_ns);
+    if (channel == 0) {
+        outputs_.log(fmt::format("call {} on device {} is not recorded: all {} channels are in use",
+                                 call.fields.global_call_id, call.fields.device_id, options_.channels));
+        return nullptr;
+    }
+    auto recording = std::make_unique<ActiveRecording>();
+    recording->partial = partial;
+    recording->session = call.session;
+    recording->kernel_drops_before = outputs_.dropped_by_kernel();
+    Recording& fields = recording->fields = call.fields;
+    fields.ident = outputs_.next_number("ident");
+    fields.session_id = call.session->id;
+    fields.state = RecordingState::recording;
+    fields.start_ns = now_ns;
+    fields.channel = channel;
+    fields.filename = filename_for(fields);
+    if (!partial) {
+        call.fields.ident = fields.ident;
+        call.fields.filename = fields.filename;
+        call.fields.channel = channel;
+    }
+    call.recordings.push_back(std::move(recording));
+    ActiveRecording& started = *call.recordings.back();
+    outputs_.put({document(call, started), false});
+    channels_.set(channel, ChannelState::recording, now_ns);
+    publish("RECORDINGSTARTED", call, &started.fields);
+    return &started;
+}
+
+// manual: FILENAME; api-decisions: RECORDINGPATH/YYYYMMDD/DEVICE/DEVICE-HH-MM-SS.wav, -2, -3 … if taken.
+std::string CallControl::filename_for(const Recording& recording) const {
+    std::string device = recording.device_id;
+    std::replace_if(device.begin(), device.end(), [](char c) { return c == '/' || c == '\\' || static_cast<unsigned char>(c) < 0x20; }, '_');
+    if (device == "." || device == "..") device = "_";
+    const std::tm at = local_time(recording.start_ns);
+    const std::string base = fmt::format("{}/{:04}{:02}{:02}/{}/{}-{:02}-{:02}-{:02}", options_.recording_path, at.tm_year + 1900,
+                                         at.tm_mon + 1, at.tm_mday, device, device, at.tm_hour, at.tm_min, at.tm_sec);
+    const auto taken = [&](const std::string& name) {
+        if (outputs_.filename_taken(name)) return true;
+        const auto at_device = devices_.find(recording.device_id);
+        if (at_device == devices_.end()) return false;
+        for (const auto& call : at_device->second.calls)
+            for (const auto& other : call->recordings)
+                if (other->fields.filename == name) return true;
+        return std::any_of(completing_.begin(), completing_.end(),
+                           [&](const auto& entry) { return entry.second.filename == name; });
+    };
+    std::string name = base + ".wav";
+    for (int number = 2; taken(name); ++number) name = fmt::format("{}-{}.wav", base, number);
+    return name;
+}
+
+// The recording takes no more; its document follows when its media is on disk.
+void CallControl::stop_recording(Call& call, ActiveRecording& recording, TimeNs now_ns) {
+    if (recording.stopped) return;
+    recording.stopped = true;
+    recording.fields.stop_ns = std::max(now_ns, recording.fields.start_ns);
+    recording.fields.dropped_kernel = outputs_.dropped_by_kernel() - recording.kernel_drops_before;
+    if (recording.fields.ended_by.empty()) recording.fields.ended_by = call.ended_by;
+    channels_.set(recording.fields.channel, ChannelState::finish_recording, now_ns);
+    publish("RECORDINGSTOPPED", call, &recording.fields);
+
+    Session& session = *recording.session;
+    const auto needs_it = [&](const CallPtr& other) {
+        return std::any_of(other->recordings.begin(), other->recordings.end(), [&](const auto& running) {
+            return !running->stopped && running->session.get() == &session;
+        });
+    };
+    if (std::none_of(session.calls.begin(), session.calls.end(), needs_it)) {
+        end_session(recording.session);  // session_ended() completes it
+        return;
+    }
+    complete(call, recording, false);
+    std::erase_if(call.recordings, [&](const auto& other) { return other.get() == &recording; });
+}
+
+// Writes the last document. final: its session is over, the writer drains what belongs to it first; otherwise the
+// media goes on for others, and a flush makes sure that this recording's part is on disk.
+void CallControl::complete(Call& call, ActiveRecording& recording, bool final) {
+    recording.fields.state = RecordingState::stored;
+    Recording last = document(call, recording);
+    completing_[last.ident] = last;
+    const std::uint64_t ident = last.ident;
+    outputs_.put({std::move(last), final});
+    if (final) return;
+    const std::uint64_t token = next_flush_token_++;
+    flush_tokens_[token] = {ident};
+    outputs_.flush(token);
+}
+
+void CallControl::stored(std::uint64_t ident) {
+    const auto done = completing_.extract(ident);
+    if (done.empty()) return;
+    const Recording& document = done.mapped();
+    channels_.set(document.channel, ChannelState::idle, now_ns_);
+    EventContext context;
+    context.fields = &document;
+    context.start_ns = document.start_ns;
+    outputs_.publish(event_document("RECORDINGUPDATE", context));
+    outputs_.completed(ident);
+}
+
+void CallControl::stop_all_of(Call& call, TimeNs now_ns) {
+    std::vector<ActiveRecording*> running;
+    for (const auto& recording : call.recordings)
+        if (!recording->stopped) running.push_back(recording.get());
+    for (ActiveRecording* recording : running) stop_recording(call, *recording, now_ns);
+}
+
+void CallControl::end_call(Call& call, TimeNs now_ns, const std::string& reason, bool linger) {
+    if (!call.active()) return;
+    call.stop_ns = std::max(now_ns, call.start_ns);
+    call.ended_by = reason;
+    --active_calls_;
+    publish("CALLSTOP", call, nullptr);
+    if (linger && call.recording_now() != nullptr) {
+        call.finish_at_ns = now_ns_ + kLingerNs;
+        for (const auto& recording : call.recordings)
+            if (!recording->stopped) channels_.set(recording->fields.channel, ChannelState::finish_recording, now_ns);
+        return;
+    }
+    finish_call(call, call.stop_ns);
+}
+
+void CallControl::finish_call(Call& call, TimeNs /*now_ns*/) {
+    call.finish_at_ns = 0;
+    const auto keep = open_calls_.find(call.number) != open_calls_.end() ? open_calls_[call.number] : nullptr;
+    const bool was_recorded = call.recording_now() != nullptr;
+    stop_all_of(call, call.stop_ns);
+    if (!call.session) {
+        open_calls_.erase(call.number);
+        return;
+    }
+    // Never recorded, and nobody else on its media: the workers may forget the endpoints.
+    const bool others = std::any_of(call.session->calls.begin(), call.session->calls.end(),
+                                    [&](const CallPtr& other) { return other.get() != &call && other->active(); });
+    if (!was_recorded && !others) end_session(call.session);
+    if (call.recordings.empty()) open_calls_.erase(call.number);
+}
+
+void CallControl::write_documents(Call& call) {
+    for (const auto& recording : call.recordings)
+        if (!recording->stopped) outputs_.put({document(call, *recording), false});
+}
+
+}  // namespace spantape

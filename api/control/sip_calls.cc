@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Calls as SIP shows them.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "api/control/call_control.h"
+
+namespace spantape {
+
+namespace {
+constexpr TimeNs kMaxHoldTimeouts = 60;  // a call on hold without media ends after so many media_timeouts
+constexpr std::size_t kAddressesPerDevice = 4;
+
+void remember_address(std::vector<IpAddress>& addresses, const IpAddress& address) {
+    std::erase(addresses, address);
+    addresses.push_back(address);
+    if (addresses.size() > kAddressesPerDevice) addresses.erase(addresses.begin());
+}
+}  // namespace
+
+bool CallControl::is_device(const std::string& user) const {
+    return std::any_of(device_match_.begin(), device_match_.end(),
+                       [&](const std::regex& pattern) { return std::regex_match(user, pattern); });
+}
+
+void CallControl::sip_started(const SipCallStarted& started, TimeNs now_ns) {
+    const std::string& called = !started.to.user.empty() ? started.to.user : started.request_user;
+    std::vector<std::pair<std::string, CallParty>> on;
+    if (device_match_.empty()) {
+        on.emplace_back(!called.empty() ? called : started.to.host, CallParty::callee);
+    } else {
+        if (is_device(started.from.user)) on.emplace_back(started.from.user, CallParty::caller);
+        if (is_device(called)) on.emplace_back(called, CallParty::callee);
+        else if (is_device(started.request_user)) on.emplace_back(started.request_user, CallParty::callee);
+    }
+    if (on.empty()) return;  // between parties that are no phones of ours
+    if (on.front().first.empty()) on.front().first = "unknown";
+    const auto session = open_session();
+    sip_sessions_[started.call] = session;
+    auto& calls = sip_calls_[started.call];
+    for (const auto& [device_id, party] : on) calls.push_back(sip_call_on(device_id, started, party, session, now_ns));
+}
+
+CallControl::CallPtr CallControl::sip_call_on(const std::string& device_id, const SipCallStarted& started,
+                                              CallParty device_party, const std::shared_ptr<Session>& session,
+                                              TimeNs now_ns) {
+    Device& on = device(device_id);
+    // A call that the API announced and that has found no media yet is this one.
+    CallPtr call;
+    for (const auto& known : on.calls)
+        if (known->active() && known->sip_call == 0 && (!known->session || known->session->streams.empty())) call = known;
+    const bool announced = call != nullptr;
+    if (!announced) {
+        call = new_call(on, now_ns);
+        call->fields.call_instance = fmt::to_string(call->number);
+    } else if (call->session) {
+        // Its recording goes on in the session that SIP describes.
+        std::erase(call->session->calls, call);
+        end_session(call->session);
+    }
+    call->sip_call = started.call;
+    if (announced && call->recordings.empty()) call->answer_ns = 0;  // SIP tells when it is
+    call->device_party = device_party;
+    call->session = session;
+    session->calls.push_back(call);
+    Recording& fields = call->fields;
+    const auto fill = [](std::string& field, const std::string& value) {
+        if (field.empty()) field = value;
+    };
+    fill(fields.call_id, started.call_id);
+    fill(fields.ani, started.from.user);
+    fill(fields.dnis, !started.to.user.empty() ? started.to.user : started.request_user);
+    if (fields.direction == "?") fields.direction = device_party == CallParty::callee ? "I" : "O";
+    if (!announced) publish("CALLSTART", *call, nullptr);
+    for (const auto& recording : call->recordings) {
+        recording->session = session;
+        recording->fields.session_id = session->id;
+    }
+    return call;
+}
+
+void CallControl::sip_media(const SipCallMedia& media, TimeNs now_ns) {
+    const auto at = sip_sessions_.find(media.call);
+    if (at == sip_sessions_.end()) return;
+    Session& session = *at->second;
+    bool held[2] = {true, true};
+    bool said[2] = {false, false};
+    for (const MediaDescription& description : media.media) {
+        const auto party = static_cast<std::size_t>(description.party);
+        said[party] = true;
+        held[party] &= description.on_hold;
+        if (description.endpoint.ip.is_unspecified() || description.endpoint.port == 0) continue;
+        auto offer = std::find_if(session.offers.begin(), session.offers.end(), [&](const Session::Offer& known) {
+            return known.endpoint == description.endpoint && known.party == description.party;
+        });
+        if (offer == session.offers.end()) {
+            session.offers.push_back({description.endpoint, description.party, description.payloads});
+        } else {
+            // Numbers that were not named again keep their meaning: frames under way may still carry them.
+            for (const PayloadMapping& mapping : description.payloads) {
+                std::erase_if(offer->payloads,
+                              [&](const PayloadMapping& old) { return old.payload_type == mapping.payload_type; });
+                offer->payloads.push_back(mapping);
+            }
+        }
+        if (!session.ending) watch(session, description.endpoint, description.party);
+        for (const CallPtr& call : session.calls)
+            if (call->device_party == description.party)
+                remember_address(device(call->fields.device_id).addresses, description.endpoint.ip);
+    }
+    // A hold comes after the answer; "sendonly" in the answer itself is an announcement.
+    const bool answered = std::any_of(session.calls.begin(), session.calls.end(), [&](const CallPtr& call) {
+        return call->answer_ns != 0 && call->answer_ns < now_ns;
+    });
+    for (const std::size_t party : {0u, 1u})
+        if (said[party]) session.held[party] = held[party] && answered;
+    assign_payloads(session);
+    for (const CallPtr& call : session.calls) write_documents(*call);
+    now_ns_ = std::max(now_ns_, now_ns);
+}
+
+void CallControl::sip_answered(const SipCallAnswered& answered, TimeNs now_ns) {
+    const auto at = sip_calls_.find(answered.call);
+    if (at == sip_calls_.end()) return;
+    for (const CallPtr& call : at->second) {
+        if (!call->active() || call->answer_ns != 0) continue;
+        call->answer_ns = now_ns;
+        if (call->recordings.empty()) start_recording(*call, now_ns, false);
+    }
+}
+
+void CallControl::sip_ended(const SipCallEnded& ended, TimeNs now_ns) {
+    const auto calls = sip_calls_.extract(ended.call);
+    sip_sessions_.erase(ended.call);
+    if (calls.empty()) return;
+    const char* reason = ended.reason == SipCallEnd::bye ? "bye" : ended.reason == SipCallEnd::cancelled ? "cancelled" : "failed";
+    for (const CallPtr& call : calls.mapped())
+        if (call->active()) end_call(*call, now_ns, reason, true);
+}
+
+void CallControl::sip_registered(const SipRegistered& registered) {
+    constexpr std::size_t kMaxUsers = 200'000;
+    const auto learn = [&](const std::string& user) {
+        if (user.empty()) return;
+        const auto at = registered_.find(user);
+        if (registered.expires_s == 0) {
+            if (at != registered_.end()) std::erase(at->second, registered.address);
+            return;
+        }
+        if (at == registered_.end() && registered_.size() >= kMaxUsers) return;
+        remember_address(registered_[user], registered.address);
+        if (const auto known = devices_.find(user); known != devices_.end())
+            remember_address(known->second.addresses, registered.address);
+    };
+    learn(registered.user);
+    if (registered.contact_user != registered.user) learn(registered.contact_user);
+    // A phone that registers is a device that calls can be started on.
+    const bool ours = device_match_.empty() || is_device(registered.user);
+    if (ours && registered.expires_s != 0 && !registered.user.empty() && devices_.size() < kMaxUsers) device(registered.user);
+}
+
+void CallControl::session_quiet(Session& session, const WorkerEvent& event, TimeNs now_ns) {
+    session.quiet_since_report[event.worker] = now_ns;
+    session.last_media_ns = std::max(session.last_media_ns, event.time_ns);
+    for (const auto& [worker, reported_ns] : session.quiet_since_report)
+        if (now_ns - reported_ns > 3 * kNsPerSecond) return;  // that worker still hears it
+    const bool held = session.held[0] || session.held[1];
+    if (held && now_ns - session.last_media_ns < options_.media_timeout_ns * kMaxHoldTimeouts) return;
+    const auto calls = session.calls;
+    for (const CallPtr& call : calls) {
+        if (!call->active()) continue;
+        if (call->sip_call != 0) outputs_.forget_sip_call(call->sip_call);
+        end_call(*call, session.last_media_ns, "media_timeout", false);
+    }
+}
+
+}  // namespace spantape

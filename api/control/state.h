@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// What the control plane knows: devices, the calls on them, the media sessions that carry the calls, and the
+// recordings being made. Owned by the control thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "capture/sip/events.h"
+#include "storage/recording.h"
+
+namespace spantape {
+
+struct Call;
+struct Session;
+
+// A recording while it is made.
+struct ActiveRecording {
+    Recording fields;        // streams are filled in when a document is written
+    std::shared_ptr<Session> session;  // whose streams it holds
+    bool partial = false;    // by RECORDSTART, over a call
+    bool stopped = false;    // stop_ns is set; waits for its media to be durable
+    TimeNs max_duration_ns = 0;  // MAXRECORDTIME; 0: none
+    std::uint64_t kernel_drops_before = 0;
+};
+
+// The media of one conversation: endpoints that signalling named, streams that were found.
+struct Session {
+    struct Offer {  // what one party said last about one endpoint
+        Endpoint endpoint;
+        CallParty party = CallParty::caller;
+        std::vector<PayloadMapping> payloads;
+    };
+    struct Stream {
+        std::uint64_t stream_id = 0;
+        FlowKey flow;
+        CallParty sender = CallParty::caller;
+        bool relay_copy = false;
+        std::uint8_t first_payload_type = 0;
+        TimeNs start_ns = 0;
+        TimeNs last_ns = 0;
+        StreamCounters counters;
+        std::uint64_t extent_units = 0;
+        std::vector<PayloadMapping> payloads;
+    };
+    std::uint64_t id = 0;
+    std::vector<Offer> offers;
+    std::vector<Stream> streams;
+    bool held[2] = {false, false};  // by party
+    bool ending = false;            // workers were told; their answers are awaited
+    std::size_t answers_missing = 0;
+    std::map<std::uint16_t, TimeNs> quiet_since_report;  // worker that carries its media -> when it last said "quiet"
+    TimeNs last_media_ns = 0;       // as far as reported
+    std::vector<std::shared_ptr<Call>> calls;  // one, or two between two devices; let go when the session is over
+};
+
+// One instance on a device.
+struct Call : std::enable_shared_from_this<Call> {
+    std::uint64_t number = 0;
+    Recording fields;          // device, agent and user fields, as the next recording will carry them
+    TimeNs start_ns = 0;
+    TimeNs answer_ns = 0;      // 0: not answered (yet)
+    TimeNs stop_ns = 0;        // 0: going on
+    TimeNs finish_at_ns = 0;   // recordings go on until then, for media behind the BYE
+    std::uint64_t sip_call = 0;  // 0: known through the API alone
+    bool api_named = false;      // the API gave its CALLINSTANCE or started it
+    CallParty device_party = CallParty::callee;
+    std::string ended_by;
+    std::shared_ptr<Session> session;
+    std::vector<std::unique_ptr<ActiveRecording>> recordings;
+
+    [[nodiscard]] bool active() const { return stop_ns == 0; }
+    [[nodiscard]] const ActiveRecording* recording_now() const {
+        for (const auto& recording : recordings)
+            if (!recording->stopped) return recording.get();
+        return nullptr;
+    }
+};
+
+struct Device {
+    std::string id, alias, sys_user, crm_user, station;
+    std::vector<IpAddress> addresses;  // its own, newest last; learned from REGISTER and from calls
+    std::vector<std::shared_ptr<Call>> calls;  // active ones and the last that ended; oldest first
+
+    // The last active call, or with `instance` that one; nullptr when there is none.
+    [[nodiscard]] Call* active_call(const std::string* instance = nullptr) const;
+    // The most recently active call, ended or not.
+    [[nodiscard]] Call* latest_call() const;
+};
+
+}  // namespace spantape

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// manual: Message Structure (TEST), Call Handling Functions.
+#include <fmt/format.h>
+
+#include "api/functions/functions.h"
+#include "api/functions/parameters.h"
+
+namespace spantape::api {
+
+namespace {
+
+Reply sent_to_cores(const Request& request, const CallControl& control, const std::string& notes) {
+    Reply reply;
+    reply.message = fmt::format("{} sent to all of the following cores: {}{}", request.type, control.options().core_id, notes);
+    return reply;
+}
+
+Reply reply_to(CallOutcome outcome, const Request& request, const CallControl& control, const std::string& notes) {
+    switch (outcome) {
+        case CallOutcome::device_invalid:
+            return refused(ResultCode::API_DEVICE_INVALID, "Could not find a device matching given parameters");
+        case CallOutcome::not_in_call: return refused(ResultCode::API_DEVICE_NOT_IN_CALL, "The device is not in a call" + notes);
+        case CallOutcome::no_free_channels:
+            return refused(ResultCode::API_ERROR_NO_FREE_CHANNELS,
+                           fmt::format("All {} channels are in use{}", control.options().channels, notes));
+        case CallOutcome::nothing_active:  // "these functions will not cause problems if the device is not being recorded"
+        case CallOutcome::ok: break;
+    }
+    return sent_to_cores(request, control, notes);
+}
+
+constexpr const char* kNoDevice = "one of DEVICEID, DEVICEALIAS, STATIONNAME, SYS_USER, CRM_USER is required";
+
+}  // namespace
+
+void Functions::test(const Request& /*request*/, const Client& /*client*/, Done done) { done({}); }
+
+void Functions::call_start(const Request& request, const Client& /*client*/, Done done) {
+    const auto parameters = call_parameters(request, false);
+    if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
+    if (parameters->who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
+    const auto outcome = context_.control.call_start(parameters->who, parameters->fields, context_.now());
+    done(reply_to(outcome, request, context_.control, parameters->notes));
+}
+
+void Functions::call_stop(const Request& request, const Client& /*client*/, Done done) {
+    const auto parameters = call_parameters(request, false);
+    if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
+    if (parameters->who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
+    done(reply_to(context_.control.call_stop(parameters->who, context_.now()), request, context_.control, parameters->notes));
+}
+
+void Functions::record_start(const Request& request, const Client& /*client*/, Done done) {
+    const auto parameters = call_parameters(request, false);
+    if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
+    if (parameters->who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
+    const auto outcome = context_.control.record_start(parameters->who, parameters->fields, context_.now());
+    done(reply_to(outcome, request, context_.control, parameters->notes));
+}
+
+void Functions::record_stop(const Request& request, const Client& /*client*/, Done done) {
+    const auto parameters = call_parameters(request, false);
+    if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
+    if (parameters->who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
+    const auto outcome = context_.control.record_stop(parameters->who, parameters->fields, context_.now());
+    done(reply_to(outcome, request, context_.control, parameters->notes));
+}
+
+// manual: CALLUPDATE; with RECORDID, CALLUPDATE – Post Recording.
+void Functions::call_update(const Request& request, const Client& /*client*/, Done done) {
+    const auto parameters = call_parameters(request, true);
+    if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
+    if (parameters->record_id)
+        return update_stored(*parameters->record_id, parameters->fields, "Updated recording in database" + parameters->notes,
+                             std::move(done));
+    // The page names this code for a request without any device.
+    if (parameters->who.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoDevice));
+    const auto outcome = context_.control.call_update(parameters->who, parameters->fields, context_.now());
+    if (outcome != CallOutcome::not_in_call || !parameters->update_if_not_recording)
+        return done(reply_to(outcome, request, context_.control, parameters->notes));
+    const Device* device = context_.control.find_device(parameters->who);
+    update_last_recording(device != nullptr ? device->id : parameters->who.device_id, parameters->fields, parameters->notes,
+                          std::move(done));
+}
+
+void Functions::update_last_recording(const std::string& device_id, FieldUpdate fields, std::string notes, Done done) {
+    const std::string message = "Updated recording in database" + notes;
+    if (const auto ident = context_.control.last_recording_on(device_id))
+        return update_stored(*ident, std::move(fields), message, std::move(done));
+    RecordingQuery query;
+    query.equal.emplace_back("device_id", device_id);
+    query.limit = 1;
+    on_pool([this, query] { return context_.index.search(query); },
+            [this, device_id, fields = std::move(fields), message, done = std::move(done)](auto found) mutable {
+                if (!found) return done(refused(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message));
+                if (found->empty())
+                    return done(refused(ResultCode::API_RECORDID_INVALID,
+                                        fmt::format("there is no recording of device {} to update", device_id)));
+                update_stored(found->front().ident, std::move(fields), message, std::move(done));
+            });
+}
+
+void Functions::update_stored(std::uint64_t ident, FieldUpdate fields, std::string message, Done done) {
+    Reply ok;
+    ok.message = std::move(message);
+    if (context_.control.update_active(ident, fields)) return done(std::move(ok));
+    if (const auto at = updating_.find(ident); at != updating_.end()) {
+        apply(fields, at->second.document);
+        return put_update(Recording(at->second.document), std::move(ok), std::move(done));
+    }
+    on_pool([this, ident] { return context_.index.recording(ident); },
+            [this, ident, fields = std::move(fields), ok = std::move(ok), done = std::move(done)](auto found) mutable {
+                if (!found) return done(refused(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message));
+                if (!found->has_value())
+                    return done(refused(ResultCode::API_DATABASE_QUERY_ERROR, fmt::format("there is no recording {}", ident)));
+                // Another update may have come in between: its document is the newer one.
+                const auto at = updating_.find(ident);
+                Recording document = at != updating_.end() ? at->second.document : std::move(**found);
+                apply(fields, document);
+                put_update(std::move(document), std::move(ok), std::move(done));
+            });
+}
+
+// Answers when the document is durable: what was answered API_OK is true.
+void Functions::put_update(Recording&& document, Reply&& reply, Done done) {
+    Updating& updating = updating_[document.ident];
+    updating.document = document;
+    updating.waiting.emplace_back(std::move(reply), std::move(done));
+    context_.outputs.put({std::move(document), false});
+    context_.outputs.flush(0);
+}
+
+void Functions::on_recording_stored(std::uint64_t ident) {
+    const auto at = updating_.find(ident);
+    if (at == updating_.end()) return;
+    auto [reply, done] = std::move(at->second.waiting.front());
+    at->second.waiting.pop_front();
+    if (at->second.waiting.empty()) updating_.erase(at);
+    done(std::move(reply));
+}
+
+}  // namespace spantape::api

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// manual: Status Functions (devices and channels), Event Interface (the subscription).
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "api/control/event_document.h"
+#include "api/functions/functions.h"
+#include "api/functions/parameters.h"
+
+namespace spantape::api {
+
+namespace {
+
+Element leaf(std::string name, std::string text) { return {std::move(name), std::move(text), {}}; }
+
+// GROUP … USER15, then CALLTYPE as the manual's examples have it, and CALLDIRECTION as its lists name it.
+void add_call_fields(std::vector<Element>& out, const Recording& fields) {
+    out.push_back(leaf("GROUP", fields.group));
+    out.push_back(leaf("GATE", fields.gate));
+    out.push_back(leaf("ANI", fields.ani));
+    out.push_back(leaf("DNIS", fields.dnis));
+    for (std::size_t i = 0; i < fields.user.size(); ++i) out.push_back(leaf(fmt::format("USER{}", i + 1), fields.user[i]));
+    out.push_back(leaf("CALLTYPE", fields.direction));
+    out.push_back(leaf("CALLDIRECTION", fields.direction));
+    out.push_back(leaf("ISTRUNK", ""));  // a SPAN port does not tell
+    out.push_back(leaf("STATION", fields.station));
+}
+
+void add_times(std::vector<Element>& out, const Call* call) {
+    out.push_back(leaf("STARTTIME", call != nullptr ? manual_time(call->start_ns) : ""));
+    out.push_back(leaf("STOPTIME", call != nullptr ? manual_time(call->stop_ns) : ""));
+}
+
+void add_recording_flags(std::vector<Element>& out, const Call* call) {
+    const ActiveRecording* recording = call != nullptr ? call->recording_now() : nullptr;
+    out.push_back(leaf("ISRECORDING", recording != nullptr ? "Y" : "N"));
+    out.push_back(leaf("ISRECORDINGVIDEO", "N"));
+    out.push_back(leaf("FILENAME", recording != nullptr ? recording->fields.filename
+                                   : call != nullptr    ? call->fields.filename
+                                                        : ""));
+    out.push_back(leaf("CALLID", call != nullptr ? call->fields.call_id : ""));
+    // manual, SESSIONID: "For DEVICESTATUS and DEVICELIST, this value is based on the call and device."
+    out.push_back(leaf("SESSIONID", call != nullptr ? fmt::format("{}-{}", call->fields.device_id, call->fields.global_call_id) : ""));
+    out.push_back(leaf("CALLINSTANCE", call != nullptr ? call->fields.call_instance : ""));
+}
+
+void add_identity(std::vector<Element>& out, const Device& device, const Call* call) {
+    // The agent of the call, where one was named for it; else the device's.
+    const auto either = [&](const std::string Recording::*field, const std::string& own) {
+        return call != nullptr && !(call->fields.*field).empty() ? call->fields.*field : own;
+    };
+    out.push_back(leaf("DEVICEID", device.id));
+    out.push_back(leaf("DEVICEALIAS", either(&Recording::device_alias, device.alias)));
+    out.push_back(leaf("SYS_USER", either(&Recording::sys_user, device.sys_user)));
+    out.push_back(leaf("CRM_USER", either(&Recording::crm_user, device.crm_user)));
+}
+
+// DEVICELIST's and DEVICESTATUS's section: the instance that is active or was last.
+Element device_section(const Device& device, std::uint32_t core_id) {
+    const Call* call = device.latest_call();
+    Recording none;
+    none.direction = "";
+    none.station = device.station;
+    Element section{"DEVICE", {}, {}};
+    add_identity(section.children, device, call);
+    add_call_fields(section.children, call != nullptr ? call->fields : none);
+    add_times(section.children, call);
+    section.children.push_back(leaf("COREIDENT", fmt::to_string(core_id)));
+    Element recording{"RECORDING", {}, {}};
+    add_recording_flags(recording.children, call);
+    section.children.push_back(std::move(recording));
+    return section;
+}
+
+Element devices_section(const std::vector<const Device*>& devices, std::uint32_t core_id) {
+    Element section{"DEVICES", {}, {leaf("COUNT", fmt::to_string(devices.size()))}};
+    for (const Device* device : devices) section.children.push_back(device_section(*device, core_id));
+    return section;
+}
+
+constexpr const char* kNoMatch = "Could not find a device matching given parameters";
+constexpr const char* kNoDevice = "one of DEVICEID, DEVICEALIAS, SYS_USER, CRM_USER is required";
+
+}  // namespace
+
+void Functions::device_list(const Request& /*request*/, const Client& /*client*/, Done done) {
+    std::vector<const Device*> all;
+    for (const auto& [id, device] : context_.control.devices()) all.push_back(&device);
+    Reply reply;
+    reply.body.push_back(devices_section(all, context_.control.options().core_id));
+    done(std::move(reply));
+}
+
+void Functions::device_status(const Request& request, const Client& /*client*/, Done done) {
+    const DeviceAddress who = device_parameters(request);
+    if (who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
+    const auto found = context_.control.matching_devices(who);
+    if (found.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoMatch));
+    Reply reply;
+    reply.message = "Found the following matching devices";
+    reply.body.push_back(devices_section(found, context_.control.options().core_id));
+    done(std::move(reply));
+}
+
+void Functions::device_recording_status(const Request& request, const Client& /*client*/, Done done) {
+    const DeviceAddress who = device_parameters(request);
+    if (who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
+    const auto found = context_.control.matching_devices(who);
+    if (found.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoMatch));
+    Reply reply;
+    reply.message = "Following active call instances found for specified deviceID, devicealias, crm_user or sys_user";
+    for (const Device* device : found) {
+        Element section{"DEVICE", {}, {}};
+        add_identity(section.children, *device, device->latest_call());
+        section.children.push_back(leaf("COREIDENT", fmt::to_string(context_.control.options().core_id)));
+        for (const auto& call : device->calls) {
+            if (!call->active()) continue;
+            Element recording{"RECORDING", {}, {}};
+            add_call_fields(recording.children, call->fields);
+            add_times(recording.children, call.get());
+            add_recording_flags(recording.children, call.get());
+            recording.children.push_back(leaf("STATUS", call->recording_now() != nullptr ? "recording" : "notrecording"));
+            section.children.push_back(std::move(recording));
+        }
+        reply.body.push_back(std::move(section));
+    }
+    done(std::move(reply));
+}
+
+void Functions::channels(const Request& /*request*/, const Client& /*client*/, Done done) {
+    const auto& all = context_.control.channels().all();
+    Element section{"CHANNELS", {}, {}};
+    section.children.reserve(all.size());
+    for (std::size_t i = 0; i < all.size(); ++i)
+        section.children.push_back({"CHANNEL",
+                                    {},
+                                    {leaf("ID", fmt::to_string(i + 1)), leaf("STATE", std::string(name_of(all[i].state))),
+                                     leaf("PLAYBACKEXTENSION", ""), leaf("RECORDINGDEVICEALIAS", ""),
+                                     leaf("RECORDINGDEVICE", ""), leaf("LASTSTATECHANGE", manual_time(all[i].since_ns)),
+                                     leaf("LASTSTATECHANGEUNIXTIME", fmt::to_string(all[i].since_ns / kNsPerSecond))}});
+    Reply reply;
+    reply.body.push_back(leaf("COUNT", fmt::to_string(all.size())));
+    reply.body.push_back(std::move(section));
+    done(std::move(reply));
+}
+
+void Functions::events(const Request& request, const Client& /*client*/, Done done) {
+    std::string event_class(request.text("EVENTCLASS"));
+    std::transform(event_class.begin(), event_class.end(), event_class.begin(), [](unsigned char c) { return std::toupper(c); });
+    if (event_class.empty()) event_class = "ALL";
+    if (event_class != "ALL" && event_class != "CALL" && event_class != "RECORD")
+        return done(refused(ResultCode::API_EVENT_TYPE_INVALID,
+                            fmt::format("EVENTCLASS must be ALL, CALL or RECORD, is '{}'", request.text("EVENTCLASS"))));
+    Reply reply;
+    reply.body = {leaf("EVENTXREF", request.request_id_text), leaf("EVENTCLASS", event_class), leaf("EVENTTYPE", "")};
+    reply.subscription = Reply::Subscription{event_class, std::string(request.text("EVENTVALUE"))};
+    done(std::move(reply));
+}
+
+void Functions::appliance_status(const Request& /*request*/, const Client& /*client*/, Done done) {
+    Reply reply;
+    reply.body = context_.status();
+    done(std::move(reply));
+}
+
+}  // namespace spantape::api

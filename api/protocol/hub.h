@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// What all connections share: options, the functions' door, counters, and who is connected and subscribed. Control
+// thread only. Holds every connection until it is closed; connections hold it until they are gone.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "api/protocol/access_list.h"
+#include "api/protocol/byte_stream.h"
+#include "api/protocol/servers.h"
+#include "api/protocol/xml_codec.h"
+
+namespace spantape::api {
+
+class Connection;
+
+class Hub {
+public:
+    Hub(boost::asio::io_context& control_context, boost::asio::thread_pool& exporters,
+        const ServerOptions& server_options, AccessList access_list, std::shared_ptr<TlsContext> tls_context,
+        RequestHandler& request_handler);
+
+    // Takes a new connection in and starts it. One more than max_clients: a half-closed subscriber makes room, else
+    // the connection is refused in its own protocol.
+    void welcome(std::shared_ptr<Connection> connection);
+    // By the connection, once closed; it may be destroyed by this.
+    void leave(Connection& connection);
+    void subscribe(std::shared_ptr<Connection> connection);
+    void publish(const Event& event);
+
+    // Connections finish what is under way; `done` when the last has left, those that take too long being cut.
+    void stop(std::function<void()> done);
+    void close_all();
+
+    void log(const std::string& line) const;
+    [[nodiscard]] ResultStyle style() const { return {options.result_type_error}; }
+    [[nodiscard]] std::size_t subscribers() const { return subscribers_.size(); }
+
+    boost::asio::io_context& control;
+    boost::asio::thread_pool& pool;
+    const ServerOptions options;
+    const AccessList allowed;
+    const std::shared_ptr<TlsContext> tls;  // null without a certificate
+    RequestHandler& handler;
+    ServerCounters counters;
+
+private:
+    bool make_room();
+    void finish_stop();
+
+    std::unordered_set<std::shared_ptr<Connection>> connections_;
+    std::vector<std::shared_ptr<Connection>> subscribers_;
+    std::size_t refused_now_ = 0;  // connections that are still being told so
+    bool publishing_ = false;
+    bool stopping_ = false;
+    std::function<void()> stopped_;
+    boost::asio::steady_timer stop_timer_;
+};
+
+}  // namespace spantape::api

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The whole recorder, wired: sources, workers, signalling, writer, index, control plane and servers, each on its
+// thread, joined by queues. `spantaped` runs one with listeners; `spantape record` runs one without.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/protocol/servers.h"
+#include "capture/base/result.h"
+#include "capture/source/source.h"
+#include "storage/index/index.h"
+
+namespace spantape {
+
+struct ApplianceOptions {
+    std::uint32_t core_id = 1;
+    // [capture]
+    std::vector<std::string> sources;
+    std::uint16_t workers = 1;
+    std::vector<int> cpus;
+    Pace pace = Pace::realtime;
+    bool exit_at_end = false;
+    std::uint32_t max_streams = 0;  // a worker; 0: four times recording.channels and 4096
+    std::size_t ring_bytes = 16u << 10;
+    // [sip]
+    std::vector<std::uint16_t> sip_ports = {5060};
+    TimeNs media_timeout_ns = 60 * kNsPerSecond;
+    // [devices], [recording]
+    std::vector<std::string> device_match;
+    std::uint32_t channels = 1000;
+    bool record_unanswered = true;
+    // [storage]
+    std::string store;  // directory: STORE/segments, STORE/index
+    TimeNs flush_ns = kNsPerSecond;
+    std::uint64_t segment_bytes = 256ull << 20;
+    // [api], [webapi]; no listeners at all when `serve` is false
+    bool serve = true;
+    api::ServerOptions servers;
+    // One line worth logging, from any thread. level: "info", "warning", "error".
+    std::function<void(const char* level, const std::string& line)> log;
+    // Called on the control thread with what has been read so far, about ten times a second (progress of a file).
+    std::function<void(std::uint64_t packets)> progress;
+};
+
+class Appliance {
+public:
+    // Opens store and sources, recovers what a crash left, starts all threads and listeners. An error says what could
+    // not be had.
+    static Result<std::unique_ptr<Appliance>> start(ApplianceOptions options);
+    virtual ~Appliance() = default;
+
+    // "xml=127.0.0.1:5620 events=…" with the real ports; "" when nothing listens.
+    [[nodiscard]] virtual std::string addresses() const = 0;
+    // Runs the control plane on the calling thread until request_stop(), or until the end of all files with
+    // exit_at_end; then ends the calls that go on, makes everything durable, and stops all threads. An error: something
+    // could not be stored.
+    virtual Result<> run() = 0;
+    // Any thread or signal handler: run() ends soon.
+    virtual void request_stop() = 0;
+
+    // Recordings completed by this run, in order of completion; after run(), when `serve` was off.
+    [[nodiscard]] virtual std::vector<std::uint64_t> completed() const = 0;
+    // Valid as long as the appliance is.
+    [[nodiscard]] virtual Index& index() = 0;
+    [[nodiscard]] virtual std::string segment_directory() const = 0;
+    // Name and value of every counter that `status` shows, and what went wrong with a source ("" when nothing).
+    [[nodiscard]] virtual std::vector<api::Element> status() const = 0;
+    [[nodiscard]] virtual std::string source_error() const = 0;
+};
+
+}  // namespace spantape

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// What an operator can set: TOML sections and keys as plain values, with their defaults. Ranges and documentation of
+// each key are in configuration_keys.cc; spantape.toml is the documented example.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "capture/base/result.h"
+#include "capture/source/source.h"
+
+namespace spantape {
+
+enum class ResultTypeText : std::uint8_t { label, error };
+enum class LogLevel : std::uint8_t { debug, info, warning, error };
+enum class LogFormat : std::uint8_t { text, json };
+
+struct Configuration {
+    struct Core {
+        std::uint32_t id = 1;
+        bool operator==(const Core&) const = default;
+    } core;
+    struct Capture {
+        std::vector<std::string> sources = {"pcap:eth1"};
+        std::uint16_t workers = 1;
+        std::vector<int> cpus;  // empty, or one for each worker
+        Pace pace = Pace::realtime;
+        bool exit_at_end = false;
+        std::uint32_t max_streams = 0;  // a worker; 0: four times recording.channels and 4096
+        std::uint32_t ring_kib = 16;    // a power of two
+        bool operator==(const Capture&) const = default;
+    } capture;
+    struct Sip {
+        std::vector<std::uint16_t> ports = {5060};
+        double media_timeout_s = 60;
+        bool operator==(const Sip&) const = default;
+    } sip;
+    struct Devices {
+        std::vector<std::string> match;  // ECMAScript regular expressions, for the whole user part
+        bool operator==(const Devices&) const = default;
+    } devices;
+    struct RecordingSection {
+        std::uint32_t channels = 1000;
+        bool unanswered = true;
+        double hold_back_s = 0;
+        double blackout_limit_s = 600;
+        bool operator==(const RecordingSection&) const = default;
+    } recording;
+    struct Storage {
+        std::string path = "/var/lib/spantape";
+        double flush_s = 1.0;
+        bool encrypt = true;
+        double reserve_percent = 5;
+        bool operator==(const Storage&) const = default;
+    } storage;
+    struct Api {
+        std::string xml = "127.0.0.1:5620";  // host:port; "" = off
+        std::string events = "127.0.0.1:5621";
+        std::uint32_t max_clients = 1000;
+        std::vector<std::string> allow = {"127.0.0.0/8", "::1"};
+        std::uint32_t event_backlog = 10'000;
+        ResultTypeText result_type = ResultTypeText::label;
+        std::string timezone;  // name in the tz database; "" = the system's
+        bool operator==(const Api&) const = default;
+    } api;
+    struct WebApi {
+        std::string listen = "127.0.0.1:2012";
+        std::string tls = "127.0.0.1:2013";
+        std::string cert, key;  // PEM files, both or none
+        bool operator==(const WebApi&) const = default;
+    } webapi;
+    struct Log {
+        LogLevel level = LogLevel::info;
+        LogFormat format = LogFormat::text;
+        bool operator==(const Log&) const = default;
+    } log;
+
+    // capture.max_streams, or what its 0 stands for.
+    [[nodiscard]] std::uint32_t streams_per_worker() const {
+        constexpr std::uint32_t kStreamsPerChannel = 4, kUnrecordedStreams = 4096;
+        return capture.max_streams != 0 ? capture.max_streams
+                                        : kStreamsPerChannel * recording.channels + kUnrecordedStreams;
+    }
+    bool operator==(const Configuration&) const = default;
+};
+
+// Reads the TOML file at `path` ("" = none, defaults only), then applies `overrides` ("section.key=value", as given
+// to --set) in their order. A value of an override is TOML, or else the text itself. An error is one line that names
+// the file and line or the override, and the key: "spantape.toml:12: capture.workers: must be …".
+Result<Configuration> load_configuration(const std::string& path, const std::vector<std::string>& overrides);
+
+// The example that documents every key, each commented out with its default. appliance/spantape.toml is this text.
+[[nodiscard]] std::string documented_configuration();
+
+}  // namespace spantape

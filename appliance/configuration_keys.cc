@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "appliance/configuration_keys.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "appliance/configuration_checks.h"
+
+namespace spantape {
+
+namespace {
+
+using C = Configuration;
+
+// The reference to one member of one section, for const and other Configurations alike.
+template <auto kSection, auto kMember, class Any>
+auto& at(Any& configuration) {
+    return configuration.*kSection.*kMember;
+}
+template <auto kSection, auto kMember>
+using Value = std::remove_cvref_t<decltype(at<kSection, kMember>(std::declval<C&>()))>;
+
+template <auto kSection, auto kMember>
+constexpr IntegerKey integer(std::int64_t min, std::int64_t max, bool power_of_two = false) {
+    return {[](C& c, std::int64_t value) { at<kSection, kMember>(c) = static_cast<Value<kSection, kMember>>(value); },
+            [](const C& c) { return static_cast<std::int64_t>(at<kSection, kMember>(c)); }, min, max, power_of_two};
+}
+
+template <auto kSection, auto kMember>
+constexpr NumberKey number(double min, double max) {
+    return {[](C& c, double value) { at<kSection, kMember>(c) = value; },
+            [](const C& c) { return at<kSection, kMember>(c); }, min, max};
+}
+
+template <auto kSection, auto kMember>
+constexpr FlagKey flag() {
+    return {[](C& c, bool value) { at<kSection, kMember>(c) = value; },
+            [](const C& c) { return at<kSection, kMember>(c); }};
+}
+
+template <auto kSection, auto kMember>
+constexpr TextKey text(Result<> (*check)(const std::string&)) {
+    return {[](C& c, std::string value) { at<kSection, kMember>(c) = std::move(value); },
+            [](const C& c) { return at<kSection, kMember>(c); }, check};
+}
+
+// For enumerations whose values are the positions of their names.
+template <auto kSection, auto kMember>
+constexpr ChoiceKey choice(std::span<const std::string_view> names) {
+    return {
+        [](C& c, std::size_t position) { at<kSection, kMember>(c) = static_cast<Value<kSection, kMember>>(position); },
+        [](const C& c) { return static_cast<std::size_t>(at<kSection, kMember>(c)); }, names};
+}
+
+template <auto kSection, auto kMember>
+constexpr IntegersKey integers(std::int64_t min, std::int64_t max) {
+    return {[](C& c, const std::vector<std::int64_t>& values) {
+                auto& member = at<kSection, kMember>(c);
+                member.clear();
+                for (const std::int64_t value : values)
+                    member.push_back(static_cast<typename Value<kSection, kMember>::value_type>(value));
+            },
+            [](const C& c) {
+                const auto& member = at<kSection, kMember>(c);
+                return std::vector<std::int64_t>(member.begin(), member.end());
+            },
+            min, max};
+}
+
+template <auto kSection, auto kMember>
+constexpr TextsKey texts(Result<> (*check)(const std::string&)) {
+    return {[](C& c, std::vector<std::string> values) { at<kSection, kMember>(c) = std::move(values); },
+            [](const C& c) { return at<kSection, kMember>(c); }, check};
+}
+
+constexpr std::string_view kPaces[] = {"realtime", "max"};
+constexpr std::string_view kResultTypes[] = {"label", "error"};
+constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
+constexpr std::string_view kFormats[] = {"text", "json"};
+
+constexpr ConfigurationKey kKeys[] = {
+    {"core", "id", integer<&C::core, &C::Core::id>(1, 9999),
+     "Number of this recorder: the first four digits of GLOBALCALLID, and named in answers."},
+
+    {"capture", "sources", texts<&C::capture, &C::Capture::sources>(check_source),
+     "Where packets come from, several at once: pcap:INTERFACE, file:PATH (pcap, pcapng), dpdk:DEVICE."},
+    {"capture", "workers", integer<&C::capture, &C::Capture::workers>(1, 64),
+     "Threads that take packets; live interfaces are shared among them by call."},
+    {"capture", "cpus", integers<&C::capture, &C::Capture::cpus>(0, 4095),
+     "CPUs to pin the workers to, one for each; empty: not pinned."},
+    {"capture", "pace", choice<&C::capture, &C::Capture::pace>(kPaces),
+     "How fast files are read: by their time stamps, or as fast as they can be stored."},
+    {"capture", "exit_at_end", flag<&C::capture, &C::Capture::exit_at_end>(),
+     "For files: end the daemon when all are read and stored."},
+    {"capture", "max_streams", integer<&C::capture, &C::Capture::max_streams>(0, 4'194'304),
+     "RTP streams that a worker follows at once; 0: four times recording.channels plus 4096."},
+    {"capture", "ring_kib", integer<&C::capture, &C::Capture::ring_kib>(1, 1024, true),
+     "Memory of one stream between worker and disk, KiB; 16 hold about a second and a half of G.711."},
+
+    {"sip", "ports", integers<&C::sip, &C::Sip::ports>(1, 65535),
+     "Ports of SIP. On other ports, packets that begin like SIP are taken for it as well."},
+    {"sip", "media_timeout", number<&C::sip, &C::Sip::media_timeout_s>(0.1, 86'400),
+     "A call whose BYE never comes ends when its media has been silent so long, seconds."},
+
+    {"devices", "match", texts<&C::devices, &C::Devices::match>(check_regex),
+     "Which SIP users are phones of ours: regular expressions for the whole user part, such as \"2\\\\d{3}\". Empty: "
+     "every call is recorded once, on the called user."},
+
+    {"recording", "channels", integer<&C::recording, &C::RecordingSection::channels>(1, 100'000),
+     "Recordings at once."},
+    {"recording", "unanswered", flag<&C::recording, &C::RecordingSection::unanswered>(),
+     "Keep the early media of calls that were never answered."},
+    {"recording", "hold_back", number<&C::recording, &C::RecordingSection::hold_back_s>(0, 600),
+     "Seconds of audio kept in memory only, so that a retroactive blackout within them never touched a disk. Not in "
+     "this version yet."},
+    {"recording", "blackout_limit", number<&C::recording, &C::RecordingSection::blackout_limit_s>(1, 86'400),
+     "Seconds after which a blackout ends whose stop never came. Not in this version yet."},
+
+    {"storage", "path", text<&C::storage, &C::Storage::path>(check_not_empty),
+     "Directory of the store: segments and index."},
+    {"storage", "flush", number<&C::storage, &C::Storage::flush_s>(0.05, 60),
+     "Seconds of audio that a crash may cost at most."},
+    {"storage", "encrypt", flag<&C::storage, &C::Storage::encrypt>(),
+     "Encrypt the audio on disk. Not in this version yet: it is stored in the clear."},
+    {"storage", "reserve", number<&C::storage, &C::Storage::reserve_percent>(0, 50),
+     "Per cent of the disk to keep free. Not in this version yet."},
+
+    {"api", "xml", text<&C::api, &C::Api::xml>(check_listener),
+     "Address and port of the XML API; port 0: any free one; \"\": off."},
+    {"api", "events", text<&C::api, &C::Api::events>(check_listener),
+     "Address and port of the event stream; port 0: any free one; \"\": off."},
+    {"api", "max_clients", integer<&C::api, &C::Api::max_clients>(1, 1'000'000),
+     "Connections at once; one more is answered API_TOO_MANY_CLIENTS and closed."},
+    {"api", "allow", texts<&C::api, &C::Api::allow>(check_network),
+     "Networks and addresses that may connect, to the WebAPI too; others are closed at once."},
+    {"api", "event_backlog", integer<&C::api, &C::Api::event_backlog>(1, 10'000'000),
+     "Events that may wait for a slow subscriber before it is cut off."},
+    {"api", "result_type", choice<&C::api, &C::Api::result_type>(kResultTypes),
+     "RESULTTYPE of errors: the label of their code, or the word ERROR."},
+    {"api", "timezone", text<&C::api, &C::Api::timezone>(check_timezone),
+     "Time zone of the times in answers, such as \"Europe/Vienna\"; \"\": the system's."},
+
+    {"webapi", "listen", text<&C::webapi, &C::WebApi::listen>(check_listener),
+     "Address and port of the WebAPI (HTTP); port 0: any free one; \"\": off."},
+    {"webapi", "tls", text<&C::webapi, &C::WebApi::tls>(check_listener),
+     "Address and port of the WebAPI over TLS (HTTPS); port 0: any free one; \"\": off."},
+    {"webapi", "cert", text<&C::webapi, &C::WebApi::cert>(check_any),
+     "PEM file of the TLS certificate and its chain; \"\": one of our own, made at the first start."},
+    {"webapi", "key", text<&C::webapi, &C::WebApi::key>(check_any), "PEM file of its private key; with cert, or \"\"."},
+
+    {"log", "level", choice<&C::log, &C::Log::level>(kLevels), "The least important lines to be logged."},
+    {"log", "format", choice<&C::log, &C::Log::format>(kFormats),
+     "Lines for people, or one JSON object a line for machines."},
+};
+
+}  // namespace
+
+std::span<const ConfigurationKey> configuration_keys() { return kKeys; }
+
+const ConfigurationKey* find_configuration_key(std::string_view section, std::string_view name) {
+    const auto* found = std::ranges::find_if(
+        kKeys, [&](const ConfigurationKey& key) { return key.section == section && key.name == name; });
+    return found == std::end(kKeys) ? nullptr : found;
+}
+
+bool is_configuration_section(std::string_view name) {
+    return std::ranges::find(kKeys, name, &ConfigurationKey::section) != std::end(kKeys);
+}
+
+}  // namespace spantape

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "capture/session_table.h"
+
+#include <algorithm>
+
+namespace spantape {
+
+namespace {
+CallParty other(CallParty party) { return party == CallParty::caller ? CallParty::callee : CallParty::caller; }
+}  // namespace
+
+void SessionTable::watch(std::uint64_t session, const Endpoint& endpoint, CallParty party) {
+    MediaSession& media = sessions_[session];
+    for (const auto& known : media.endpoints)
+        if (known.endpoint == endpoint && known.party == party) return;
+    media.endpoints.push_back({endpoint, party});
+    watches_[endpoint].push_back({session, party});  // newest last
+}
+
+void SessionTable::unwatch(std::uint64_t session) {
+    MediaSession* media = find(session);
+    if (media == nullptr) return;
+    for (const auto& known : media->endpoints) {
+        const auto at = watches_.find(known.endpoint);
+        if (at == watches_.end()) continue;
+        std::erase_if(at->second, [session](const Watch& watch) { return watch.session == session; });
+        if (at->second.empty()) watches_.erase(at);
+    }
+    media->endpoints.clear();
+}
+
+void SessionTable::erase(std::uint64_t session) {
+    unwatch(session);
+    sessions_.erase(session);
+}
+
+MediaSession* SessionTable::find(std::uint64_t session) {
+    const auto at = sessions_.find(session);
+    return at == sessions_.end() ? nullptr : &at->second;
+}
+
+const std::vector<SessionTable::Watch>* SessionTable::watches_at(const Endpoint& endpoint) const {
+    const auto at = watches_.find(endpoint);
+    return at == watches_.end() ? nullptr : &at->second;
+}
+
+std::vector<SessionMatch> SessionTable::match(const FlowKey& flow) const {
+    const auto* to = watches_at(flow.destination);
+    const auto* from = watches_at(flow.source);
+    std::vector<SessionMatch> both;
+    if (to != nullptr && from != nullptr) {
+        for (const Watch& receiver : *to)
+            for (const Watch& sender : *from)
+                if (receiver.session == sender.session && receiver.party != sender.party)
+                    both.push_back({receiver.session, sender.party, true});
+    }
+    if (!both.empty()) return both;
+    if (to != nullptr) return {{to->back().session, other(to->back().party)}};
+    if (from != nullptr) return {{from->back().session, from->back().party}};
+
+    to = watches_at({flow.destination.ip, 0});
+    from = watches_at({flow.source.ip, 0});
+    if (from != nullptr) return {{from->back().session, from->back().party}};
+    if (to != nullptr) return {{to->back().session, other(to->back().party)}};
+    return {};
+}
+
+}  // namespace spantape

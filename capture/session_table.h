@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Which media belongs to which session: the endpoints that signalling named (or a device's address), and the rule that
+// decides for a new flow. One worker owns it; touched only when a decision comes or a new stream appears.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "capture/rtp/stream_handle.h"
+#include "capture/sip/events.h"
+
+namespace spantape {
+
+// A flow's part in a session.
+struct SessionMatch {
+    std::uint64_t session = 0;
+    CallParty sender = CallParty::caller;
+    bool exact = false;  // both ends were named by the session
+};
+
+struct MediaSession {
+    struct Watched {
+        Endpoint endpoint;
+        CallParty party = CallParty::caller;
+    };
+    std::vector<Watched> endpoints;
+    std::vector<std::uint32_t> streams;  // slots
+};
+
+class SessionTable {
+public:
+    // `party` of `session` receives (and most often sends) at `endpoint`; port 0: at any port of the address.
+    void watch(std::uint64_t session, const Endpoint& endpoint, CallParty party);
+    // Forgets the session's endpoints; the session itself stays until erase().
+    void unwatch(std::uint64_t session);
+    void erase(std::uint64_t session);
+    [[nodiscard]] MediaSession* find(std::uint64_t session);
+    [[nodiscard]] std::size_t size() const { return sessions_.size(); }
+
+    // The sessions that a flow belongs to. All whose one party receives at its destination and whose other party sends
+    // from its source (two dialogs of a back-to-back user agent may describe the same media); else the newest that
+    // knows the destination; else the newest that knows the source (NAT, media that moved); else the same by address
+    // alone for port 0. Empty: nobody's.
+    [[nodiscard]] std::vector<SessionMatch> match(const FlowKey& flow) const;
+
+private:
+    struct Watch {
+        std::uint64_t session = 0;
+        CallParty party = CallParty::caller;
+    };
+    [[nodiscard]] const std::vector<Watch>* watches_at(const Endpoint& endpoint) const;
+
+    std::unordered_map<Endpoint, std::vector<Watch>, EndpointHash> watches_;
+    std::unordered_map<std::uint64_t, MediaSession> sessions_;
+};
+
+}  // namespace spantape

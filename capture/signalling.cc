@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "capture/signalling.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace spantape {
+
+namespace {
+constexpr int kIdleWaitMs = 200;
+constexpr int kMessagesPerTurn = 64;
+void raise_to(Counter& counter, std::uint64_t value) { counter.add(value - counter.get()); }
+}  // namespace
+
+Signalling::Signalling(SipLimits limits, std::vector<WorkerLinks*> workers, SpscQueue<SignallingEvent>& events,
+                       SpscQueue<std::uint64_t>& forget, Wakeup& own, Wakeup& control)
+    : workers_(std::move(workers)), events_(events), forget_(forget), own_wakeup_(own), control_wakeup_(control),
+      dialogs_(limits, [this](SipEvent&& event) {
+          const TimeNs time_ns = event.time_ns;
+          emit({std::move(event), 0, 0, time_ns});
+      }) {}
+
+bool Signalling::step() {
+    while (!waiting_.empty() && events_.push(std::move(waiting_.front()))) waiting_.pop_front();
+    while (const auto call = forget_.pop()) dialogs_.forget(*call);
+    bool any = false;
+    for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
+        for (int i = 0; i < kMessagesPerTurn && !workers_[worker]->signalling.front().empty(); ++i) {
+            take(*workers_[worker], static_cast<std::uint16_t>(worker));
+            any = true;
+        }
+    }
+    if (any) publish_counters();
+    return any || !waiting_.empty();
+}
+
+void Signalling::take(WorkerLinks& links, std::uint16_t worker) {
+    const auto bytes = links.signalling.front();
+    SignallingRecord record;
+    std::memcpy(&record, bytes.data(), sizeof record);
+    const auto message = bytes.subspan(sizeof record);
+    dialogs_.on_message(record.time_ns, record.source, record.destination,
+                        {reinterpret_cast<const std::uint8_t*>(message.data()), message.size()});
+    links.signalling.pop();
+    if (record.time_ns - last_expire_ns_ > kNsPerSecond || record.time_ns < last_expire_ns_) {
+        last_expire_ns_ = record.time_ns;
+        dialogs_.expire(record.time_ns);
+    }
+    if (record.token != 0) emit({{}, record.token, worker, record.time_ns});
+}
+
+void Signalling::emit(SignallingEvent&& event) {
+    if (!waiting_.empty() || !events_.push(std::move(event))) waiting_.push_back(std::move(event));
+    control_wakeup_.notify();
+}
+
+void Signalling::publish_counters() {
+    const SipCounters now = dialogs_.counters();
+    raise_to(counters_.messages, now.messages);
+    raise_to(counters_.malformed, now.malformed);
+    raise_to(counters_.duplicates, now.duplicates);
+    raise_to(counters_.out_of_dialog, now.out_of_dialog);
+    raise_to(counters_.calls_evicted, now.calls_evicted);
+}
+
+void Signalling::run(const std::atomic<bool>& stop) {
+    while (!stop.load(std::memory_order_relaxed)) {
+        if (step()) continue;
+        own_wakeup_.wait(kIdleWaitMs, [this] {
+            return std::all_of(workers_.begin(), workers_.end(),
+                               [](const WorkerLinks* links) { return links->signalling.used_bytes() == 0; });
+        });
+    }
+}
+
+}  // namespace spantape

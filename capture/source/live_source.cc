@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "capture/source/live_source.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <pcap/pcap.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "capture/source/link_types.h"
+
+namespace spantape {
+
+namespace {
+
+constexpr int kSnapBytes = 65'535;
+// How long the kernel may hold a block of packets back that is not full yet. Libpcap's immediate mode would hold none
+// back, but takes a slot of the largest packet's size for each one out of the ring: a few hundred milliseconds of
+// calls where this way seconds fit, and a wake-up each.
+constexpr int kBlockTimeoutMs = 1;
+constexpr TimeNs kLookAfterNs = kNsPerSecond;
+
+using Handle = std::unique_ptr<pcap, decltype(&pcap_close)>;
+
+std::string why_not(int status, pcap* handle) {
+    const std::string detail = pcap_geterr(handle);
+    switch (status) {
+        case PCAP_ERROR_NO_SUCH_DEVICE:
+            return "no such interface";
+        case PCAP_ERROR_PERM_DENIED:
+        case PCAP_ERROR_PROMISC_PERM_DENIED:
+            return "no permission to capture (needs CAP_NET_RAW, or root)";
+        case PCAP_ERROR_IFACE_NOT_UP:
+            return "the interface is down";
+        default:
+            return detail.empty() ? pcap_statustostr(status) : detail;
+    }
+}
+
+Result<Handle> activate(const std::string& interface, const SourceOptions& options) {
+    std::array<char, PCAP_ERRBUF_SIZE> why{};
+    Handle handle(pcap_create(interface.c_str(), why.data()), pcap_close);
+    if (!handle) return fail("{}", why.data());
+    pcap_set_snaplen(handle.get(), kSnapBytes);
+    pcap_set_promisc(handle.get(), 1);
+    pcap_set_timeout(handle.get(), kBlockTimeoutMs);
+    pcap_set_buffer_size(handle.get(), static_cast<int>(std::min(options.kernel_ring_bytes, 1u << 30)));
+    pcap_set_tstamp_precision(handle.get(), PCAP_TSTAMP_PRECISION_NANO);
+    const int status = pcap_activate(handle.get());
+    if (status < 0) return fail("{}", why_not(status, handle.get()));  // above 0: a warning, it works
+    if (pcap_setnonblock(handle.get(), 1, why.data()) < 0) return fail("{}", why.data());
+    return handle;
+}
+
+}  // namespace
+
+LiveSource::LiveSource(std::string spec, std::string interface, pcap* handle, LinkType link, std::uint8_t index)
+    : name_(std::move(spec)),
+      interface_(std::move(interface)),
+      handle_(handle),
+      link_(link),
+      index_(index),
+      interface_number_(if_nametoindex(interface_.c_str())),
+      wait_fd_(pcap_get_selectable_fd(handle)),
+      buffer_(kSnapBytes) {}
+
+LiveSource::~LiveSource() { pcap_close(handle_); }
+
+Result<std::unique_ptr<Source>> LiveSource::open(const std::string& spec, const std::string& interface,
+                                                 std::uint8_t index, const SourceOptions& options) {
+    auto handle = activate(interface, options);
+    if (!handle) return std::unexpected(handle.error());
+    const int number = pcap_datalink(handle->get());
+    const auto link = link_type_of(number);
+    if (!link) return fail("the interface has link type {}, which is not supported", link_type_name(number));
+    std::unique_ptr<LiveSource> source(new LiveSource(spec, interface, handle->release(), *link, index));
+    if (options.workers > 1) {
+        if (auto joined = source->join_fanout(options); !joined) return std::unexpected(joined.error());
+    }
+    source->read_drops();
+    return source;
+}
+
+// The kernel's hash is symmetric: both directions between two ports come to one worker. Fragments are spread by their
+// addresses alone, and whole: the kernel must not reassemble them, as its limits are not ours.
+Result<> LiveSource::join_fanout(const SourceOptions& options) {
+    const int group = (options.fanout_group + index_) & 0xffff;  // a group belongs to one interface
+    const int argument = group | PACKET_FANOUT_HASH << 16;
+    if (setsockopt(pcap_fileno(handle_), SOL_PACKET, PACKET_FANOUT, &argument, sizeof argument) < 0) {
+        return fail("cannot share the interface among {} workers (fanout group {}): {}", options.workers, group,
+                    std::strerror(errno));
+    }
+    // Until it joined, this socket was given every packet.
+    not_before_ns_ = wall_clock_ns();
+    counts_card_drops_ = options.worker == 0;
+    return {};
+}
+
+std::size_t LiveSource::poll(std::span<Packet> burst) {
+    if (gone_) return 0;
+    buffer_.clear();
+    Burst taken{this, burst.first(std::min(burst.size(), kBurstPackets))};
+    const int got = pcap_dispatch(handle_, static_cast<int>(taken.packets.size()), &LiveSource::take,
+                                  reinterpret_cast<std::uint8_t*>(&taken));
+    packets_.add(taken.count);
+    bytes_.add(taken.bytes);
+    if (got < 0) {
+        gone_ = true;
+        error_ = pcap_geterr(handle_);
+        return taken.count;
+    }
+    look_after(monotonic_ns());
+    return taken.count;
+}
+
+void LiveSource::take(std::uint8_t* burst, const pcap_pkthdr* header, const std::uint8_t* data) {
+    Burst& taken = *reinterpret_cast<Burst*>(burst);
+    LiveSource& source = *taken.source;
+    const TimeNs time_ns = static_cast<TimeNs>(header->ts.tv_sec) * kNsPerSecond + header->ts.tv_usec;
+    if (source.not_before_ns_ != 0) {
+        if (time_ns < source.not_before_ns_) return;
+        source.not_before_ns_ = 0;
+    }
+    const Packet packet{data, header->caplen, header->len, time_ns, source.link_, source.index_};
+    taken.packets[taken.count++] = source.buffer_.keep(packet);
+    taken.bytes += header->caplen;
+}
+
+void LiveSource::look_after(TimeNs now_ns) {
+    if (now_ns - looked_after_ns_ < kLookAfterNs) return;
+    looked_after_ns_ = now_ns;
+    read_drops();
+    check_interface();
+}
+
+void LiveSource::read_drops() {
+    pcap_stat sums{};
+    if (pcap_stats(handle_, &sums) < 0) return;
+    dropped_kernel_.add(static_cast<std::uint32_t>(sums.ps_drop - last_dropped_));
+    if (counts_card_drops_) dropped_card_.add(static_cast<std::uint32_t>(sums.ps_ifdrop - last_card_dropped_));
+    last_dropped_ = sums.ps_drop;
+    last_card_dropped_ = sums.ps_ifdrop;
+}
+
+// An interface that is down comes back with the same number and the capture goes on; one that was removed does not,
+// even when another of its name is made.
+void LiveSource::check_interface() {
+    if (interface_number_ == 0) return;
+    ifreq request{};
+    interface_.copy(request.ifr_name, sizeof request.ifr_name - 1);
+    const int fd = pcap_fileno(handle_);
+    if (if_nametoindex(interface_.c_str()) != interface_number_) {
+        gone_ = true;
+        error_ = "the interface was removed";
+    } else if (ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) == 0) {
+        error_ = "the interface is down";
+    } else {
+        error_.clear();
+    }
+}
+
+SourceCounters LiveSource::counters() const {
+    return {packets_.get(), bytes_.get(), dropped_kernel_.get(), dropped_card_.get()};
+}
+
+}  // namespace spantape

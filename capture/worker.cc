@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The hot loop: packets in, frames onto rings. What happens once per stream or decision is in worker_sessions.cc.
+#include "capture/worker.h"
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "capture/sip/dialogs.h"
+
+namespace spantape {
+
+namespace {
+
+constexpr std::size_t kSignallingRingBytes = 4u << 20;
+constexpr std::size_t kDecisionQueue = 1u << 16;
+constexpr std::size_t kEventQueue = 1u << 16;
+constexpr int kIdleWaitMs = 20;
+constexpr std::size_t kMarkRoom = sizeof(RingRecord) + 16;  // a gap mark on the ring, its header and alignment
+
+// The length of a frame in RTP clock units where the payload tells it: G.711 has a byte a sample (RFC 3551 §4.5.14);
+// a one-byte payload is a silence descriptor. L16 has two bytes a sample and channel (§4.5.11).
+std::uint32_t frame_units(const RtpHeader& header) {
+    const auto bytes = static_cast<std::uint32_t>(header.payload.size());
+    switch (header.payload_type) {
+        case 0:
+        case 8: return bytes > 1 ? bytes : 0;
+        case 10: return bytes / 4;
+        case 11: return bytes / 2;
+        case 13:
+        case 19: return 1;  // comfort noise (RFC 3389): an instant, however long it is to last
+        default: return 0;
+    }
+}
+
+}  // namespace
+
+WorkerLinks::WorkerLinks(std::size_t streams, Wakeup& control, Wakeup& signalling_thread)
+    : decisions(kDecisionQueue), events(kEventQueue), writer(streams),
+      control_wakeup(control), signalling_wakeup(signalling_thread), signalling_memory_(kSignallingRingBytes) {
+    signalling.attach(signalling_memory_);
+}
+
+Worker::Worker(WorkerOptions options, std::vector<std::unique_ptr<Source>> sources, WorkerLinks& links)
+    : options_(std::move(options)), sources_(std::move(sources)), links_(links),
+      pool_(options_.number, options_.max_streams, options_.ring_bytes), next_stream_id_(options_.first_stream_id) {}
+
+bool Worker::step() {
+    flush_events();
+    bool worked = take_decisions();
+    take_returned();
+    bool live = false;
+    for (const auto& source : sources_) {
+        const std::size_t count = source->poll(burst_);
+        live |= !source->lossless();
+        if (count == 0) continue;
+        process(std::span(burst_).first(count), source->lossless());
+        worked = true;
+    }
+    if (live || sources_.empty()) advance_clock(wall_clock_ns(), false);
+    if (!ends_pending_.empty()) push_ends();
+    return announce_end() || worked;
+}
+
+void Worker::run(const std::atomic<bool>& stop) {
+    stop_ = &stop;
+    TimeNs turn_began_ns = monotonic_ns();
+    while (!stop.load(std::memory_order_relaxed)) {
+        const bool worked = step();
+        const TimeNs worked_until_ns = monotonic_ns();
+        if (worked) {
+            counters_.busy_ns.add(static_cast<std::uint64_t>(worked_until_ns - turn_began_ns));
+            turn_began_ns = worked_until_ns;
+            continue;
+        }
+        // One source's descriptor can be waited on together with the wakeup; more are polled every few milliseconds.
+        const int fd = sources_.size() == 1 ? sources_.front()->wait_fd() : -1;
+        const bool quick = sources_.size() > 1 || (sources_.size() == 1 && fd < 0 && !sources_.front()->at_end());
+        links_.worker_wakeup.wait(quick ? 1 : kIdleWaitMs, [this] { return links_.decisions.empty(); }, fd);
+        const TimeNs woke_ns = monotonic_ns();
+        counters_.idle_ns.add(static_cast<std::uint64_t>(woke_ns - turn_began_ns));
+        turn_began_ns = woke_ns;
+    }
+}
+
+void Worker::process(std::span<const Packet> burst, bool lossless) {
+    counters_.packets.add(burst.size());
+    frame_count_ = 0;
+    for (const Packet& packet : burst) {
+        if (lossless) advance_clock(packet.time_ns, true);
+        classify(packet, lossless);
+    }
+    append_frames(lossless);
+}
+
+void Worker::classify(const Packet& packet, bool lossless) {
+    Datagram datagram;
+    const DropReason reason = decode_datagram(packet, datagram);
+    if (reason != DropReason::none) {
+        drop(reason);
+        return;
+    }
+    classify_datagram(datagram, lossless);
+}
+
+void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
+    if (frame_count_ == frames_.size()) append_frames(lossless);
+    Frame& frame = frames_[frame_count_];
+    switch (parse_rtp(datagram.payload, frame.header)) {
+        case RtpParse::ok:
+            frame.key = {datagram.source, datagram.destination, frame.header.ssrc};
+            frame.hash = hash_of(frame.key);
+            frame.time_ns = datagram.time_ns;
+            pool_.prefetch(frame.hash);
+            ++frame_count_;
+            return;
+        case RtpParse::rtcp: drop(DropReason::rtcp); return;
+        case RtpParse::malformed: drop(DropReason::bad_rtp); return;
+        case RtpParse::not_rtp: break;
+    }
+    const auto is_sip_port = [this](std::uint16_t port) {
+        return std::find(options_.sip_ports.begin(), options_.sip_ports.end(), port) != options_.sip_ports.end();
+    };
+    const bool printable = !datagram.payload.empty() && datagram.payload.front() >= 0x20 && datagram.payload.front() < 0x7f;
+    if (looks_like_sip(datagram.payload) ||
+        (printable && (is_sip_port(datagram.source.port) || is_sip_port(datagram.destination.port)))) {
+        if (lossless) append_frames(true);  // in order: what came before the message is on its rings first
+        forward_sip(datagram, lossless);
+        return;
+    }
+    drop(DropReason::not_rtp);
+}
+
+void Worker::append_frames(bool lossless) {
+    counters_.frames.add(frame_count_);
+    for (std::size_t i = 0; i < frame_count_; ++i) pool_.prefetch_stream(frames_[i].hash);
+    for (std::size_t i = 0; i < frame_count_; ++i) {
+        std::uint32_t slot = pool_.find(frames_[i].key, frames_[i].hash);
+        if (slot == StreamPool::kNone) {
+            slot = open_stream(frames_[i]);
+            if (slot == StreamPool::kNone) continue;
+        }
+        append(slot, frames_[i], lossless);
+    }
+    frame_count_ = 0;
+}
+
+void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
+    Stream& stream = pool_.at(slot);
+    stream.last_arrival_ns = frame.time_ns;
+    const RtpHeader& header = frame.header;
+    if (stream.tracker.on_frame(header.sequence, header.timestamp, frame_units(header)) ==
+        SequenceTracker::Verdict::duplicate) {
+        ++stream.counters.duplicates;
+        drop(DropReason::duplicate);
+        return;
+    }
+    const std::size_t bytes = sizeof(RingRecord) + header.payload.size();
+    if (bytes + kMarkRoom > options_.ring_bytes / 2 - sizeof(std::uint64_t)) {
+        ++stream.counters.dropped_us;
+        ++stream.pending_gap;
+        drop(DropReason::oversized);
+        return;
+    }
+    std::byte* room = make_room(stream, bytes, lossless);
+    if (room == nullptr) {
+        ++stream.counters.dropped_us;
+        ++stream.pending_gap;
+        drop(DropReason::ring_full);
+        return;
+    }
+    const RingRecord record{.kind = RingRecordKind::frame,
+                            .payload_type = header.payload_type,
+                            .marker = header.marker,
+                            .sequence = header.sequence,
+                            .payload_bytes = static_cast<std::uint16_t>(header.payload.size()),
+                            .timestamp = header.timestamp,
+                            .arrival_ns = frame.time_ns};
+    std::memcpy(room, &record, sizeof record);
+    std::memcpy(room + sizeof record, header.payload.data(), header.payload.size());
+    stream.handle.ring.commit();
+    if (stream.counters.stored++ == 0) {
+        stream.first_arrival_ns = frame.time_ns;
+        stream.first_payload_type = header.payload_type;
+        if (stream.state == StreamState::look_back) bind_new(slot);
+    }
+    stream.counters.payload_bytes += header.payload.size();
+    counters_.stored.add();
+}
+
+// Room for a record of `bytes` on the stream's ring, after a word to the writer of frames dropped before; nullptr: full.
+std::byte* Worker::make_room(Stream& stream, std::size_t bytes, bool lossless) {
+    RecordRing& ring = stream.handle.ring;
+    for (int attempt = 0;; ++attempt) {
+        // The mark only together with the frame behind it: a nearly full ring is not filled up with marks.
+        if (stream.pending_gap != 0 && ring.reserve(bytes + kMarkRoom) != nullptr) {
+            const RingRecord gap{.kind = RingRecordKind::gap,
+                                 .lost_us = stream.pending_gap,
+                                 .arrival_ns = stream.last_arrival_ns};
+            std::memcpy(ring.reserve(sizeof gap), &gap, sizeof gap);
+            ring.commit();
+            stream.pending_gap = 0;
+        }
+        if (stream.pending_gap == 0)
+            if (std::byte* room = ring.reserve(bytes)) return room;
+        if (stream.state == StreamState::look_back) {  // nobody else reads it: the oldest frame gives way
+            if (ring.front().empty()) return nullptr;
+            ring.pop();
+            --stream.counters.stored;
+            drop(DropReason::unwatched);
+            RingRecord oldest;
+            if (const auto front = ring.front(); front.size() >= sizeof oldest) {
+                std::memcpy(&oldest, front.data(), sizeof oldest);
+                stream.first_arrival_ns = oldest.arrival_ns;
+            }
+            continue;
+        }
+        if (!lossless || stop_ == nullptr || stop_->load(std::memory_order_relaxed)) return nullptr;
+        std::this_thread::sleep_for(std::chrono::microseconds(attempt < 10 ? 50 : 500));  // a file waits for the disk
+    }
+}
+
+void Worker::forward_sip(const Datagram& datagram, bool lossless) {
+    counters_.sip_messages.add();
+    const std::size_t bytes = sizeof(SignallingRecord) + datagram.payload.size();
+    std::byte* room = links_.signalling.reserve(bytes);
+    while (room == nullptr && lossless) {
+        links_.signalling_wakeup.notify();
+        std::this_thread::yield();
+        room = links_.signalling.reserve(bytes);
+    }
+    if (room == nullptr) {
+        drop(DropReason::signalling_full);
+        return;
+    }
+    const SignallingRecord record{datagram.time_ns, datagram.source, datagram.destination, lossless ? next_token_++ : 0};
+    std::memcpy(room, &record, sizeof record);
+    std::memcpy(room + sizeof record, datagram.payload.data(), datagram.payload.size());
+    links_.signalling.commit();
+    links_.signalling_wakeup.notify();
+    if (lossless) wait_for_sync();
+}
+
+// Packets of a file wait until control has seen what the last message or tick caused: recording a file gives the same
+// result however fast it is read.
+void Worker::wait_for_sync() {
+    const std::uint64_t token = next_token_ - 1;
+    while (seen_token_ < token) {
+        flush_events();
+        if (take_decisions()) continue;
+        if (stop_ == nullptr || stop_->load(std::memory_order_relaxed)) return;
+        links_.worker_wakeup.wait(kIdleWaitMs, [this] { return links_.decisions.empty(); });
+    }
+}
+
+void Worker::emit(WorkerEvent event) {
+    event.worker = options_.number;
+    if (!events_waiting_.empty() || !links_.events.push(std::move(event))) events_waiting_.push_back(event);
+    links_.control_wakeup.notify();
+}
+
+void Worker::flush_events() {
+    while (!events_waiting_.empty() && links_.events.push(WorkerEvent(events_waiting_.front()))) events_waiting_.pop_front();
+}
+
+}  // namespace spantape

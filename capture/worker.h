@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The capture worker: polls its sources, takes packets apart, finds each RTP frame's stream and appends it to the
+// stream's ring; hands SIP to the signalling thread. One thread owns everything here; it meets the others only through
+// the queues of WorkerLinks.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "capture/base/counters.h"
+#include "capture/base/record_ring.h"
+#include "capture/base/spsc_queue.h"
+#include "capture/base/wakeup.h"
+#include "capture/packet/datagram.h"
+#include "capture/rtp/stream_pool.h"
+#include "capture/session_table.h"
+#include "capture/source/source.h"
+#include "capture/worker_messages.h"
+
+namespace spantape {
+
+struct WorkerOptions {
+    std::uint16_t number = 0;
+    std::uint32_t max_streams = 8192;
+    std::size_t ring_bytes = 16u << 10;  // a power of two
+    std::uint64_t first_stream_id = 1;   // this worker's ids of this run rise from here
+    TimeNs media_timeout_ns = 60 * kNsPerSecond;
+    std::vector<std::uint16_t> sip_ports = {5060};  // besides what begins like SIP on any other port
+};
+
+// The queues between one worker and the other threads. Created by the wiring, which outlives them all.
+struct WorkerLinks {
+    WorkerLinks(std::size_t streams, Wakeup& control, Wakeup& signalling);
+
+    SpscQueue<Decision> decisions;       // control -> worker
+    SpscQueue<WorkerEvent> events;       // worker -> control
+    RecordRing signalling;               // worker -> signalling: SignallingRecord and the message
+    WorkerToWriter writer;
+    Wakeup worker_wakeup;
+    Wakeup& control_wakeup;
+    Wakeup& signalling_wakeup;
+
+private:
+    std::vector<std::byte> signalling_memory_;
+};
+
+struct WorkerCounters {  // readable from any thread
+    Counter packets, frames, stored, sip_messages, busy_ns, idle_ns;
+    Counter streams;  // opened so far
+    std::array<Counter, kDropReasons> drops;
+};
+
+class Worker {
+public:
+    Worker(WorkerOptions options, std::vector<std::unique_ptr<Source>> sources, WorkerLinks& links);
+
+    // One turn: decisions, one burst of every source, housekeeping. True when there was work. Blocks only for a source
+    // that is lossless(): until control has seen a SIP message, and until the writer has made room in a full ring.
+    bool step();
+    // step() until `stop`; sleeps on the sources and the wakeup when idle.
+    void run(const std::atomic<bool>& stop);
+
+    // For tests and benchmarks: packets as if a source had given them.
+    void process(std::span<const Packet> burst, bool lossless = false);
+
+    [[nodiscard]] const WorkerCounters& counters() const { return counters_; }
+    [[nodiscard]] const std::vector<std::unique_ptr<Source>>& sources() const { return sources_; }
+
+private:
+    struct Frame {  // an RTP frame between the two halves of a burst
+        FlowKey key;
+        std::uint64_t hash = 0;
+        RtpHeader header;
+        TimeNs time_ns = 0;
+    };
+
+    void classify(const Packet& packet, bool lossless);
+    void classify_datagram(const Datagram& datagram, bool lossless);
+    void append_frames(bool lossless);
+    void append(std::uint32_t slot, const Frame& frame, bool lossless);
+    std::byte* make_room(Stream& stream, std::size_t bytes, bool lossless);
+    std::uint32_t open_stream(const Frame& frame);
+    bool evict_look_back();
+    void drop(DropReason reason) { counters_.drops[static_cast<std::size_t>(reason)].add(); }
+
+    void forward_sip(const Datagram& datagram, bool lossless);
+    void emit(WorkerEvent event);
+    void flush_events();
+    bool take_decisions();
+    void apply(const Decision& decision);
+    void wait_for_sync();
+
+    void bind_new(std::uint32_t slot);
+    void bind_relay_copies(std::uint32_t slot);
+    void bind(std::uint32_t slot, SessionMatch match, bool relay_copy);
+    [[nodiscard]] bool is_relay_copy(const Stream& stream, const Stream& original) const;
+    [[nodiscard]] CallParty refine_sender(const Stream& stream, SessionMatch match);
+    void watch(const Decision& decision);
+    void leave(std::uint32_t slot, std::uint64_t session);
+    void finish_stream(std::uint32_t slot);
+    void end_session(std::uint64_t session);
+    void push_ends();
+    void take_returned();
+
+    void advance_clock(TimeNs now_ns, bool lossless);
+    void sweep(std::uint32_t slots);
+    void sweep_bound(std::uint32_t slot);
+    bool announce_end();
+
+    WorkerOptions options_;
+    std::vector<std::unique_ptr<Source>> sources_;
+    WorkerLinks& links_;
+    StreamPool pool_;
+    SessionTable sessions_;
+    WorkerCounters counters_;
+
+    std::array<Packet, kBurstPackets> burst_;
+    std::array<Frame, kBurstPackets> frames_;
+    std::size_t frame_count_ = 0;
+
+    TimeNs now_ns_ = 0;        // capture clock
+    TimeNs last_tick_ns_ = 0;
+    std::uint32_t sweep_hand_ = 0;
+    std::uint32_t evict_hand_ = 0;
+    std::uint64_t next_stream_id_;
+    std::uint64_t next_token_ = 1;
+    std::uint64_t seen_token_ = 0;
+    std::vector<std::uint32_t> ends_pending_;      // slots whose `end` found no room yet
+    std::vector<std::uint64_t> sessions_ending_;   // answered when ends_pending_ is empty
+    std::deque<WorkerEvent> events_waiting_;       // control's queue was full
+    bool end_announced_ = false;
+    const std::atomic<bool>* stop_ = nullptr;
+};
+
+}  // namespace spantape

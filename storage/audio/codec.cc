@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The codecs that are decoded here: G.711 by table, L16 by byte order. All others are silence for now.
+#include "storage/audio/codec.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace spantape {
+namespace {
+
+// A clock outside of these is a mistake in the SDP; it must not size our buffers.
+constexpr std::uint32_t kMinRateHz = 1000;
+constexpr std::uint32_t kMaxRateHz = 192000;
+
+constexpr std::int16_t expand_mulaw(std::uint8_t code) {
+    const int bits = ~code & 0xff;
+    const int magnitude = ((((bits & 0x0f) << 3) + 0x84) << ((bits & 0x70) >> 4)) - 0x84;
+    return static_cast<std::int16_t>((bits & 0x80) != 0 ? -magnitude : magnitude);
+}
+
+constexpr std::int16_t expand_alaw(std::uint8_t code) {
+    const int bits = code ^ 0x55;
+    const int segment = (bits & 0x70) >> 4;
+    int magnitude = (bits & 0x0f) << 4 | 8;
+    if (segment > 0) magnitude = (magnitude + 0x100) << (segment - 1);
+    return static_cast<std::int16_t>((bits & 0x80) != 0 ? magnitude : -magnitude);
+}
+
+constexpr std::array<std::int16_t, 256> table_of(std::int16_t (*expand)(std::uint8_t)) {
+    std::array<std::int16_t, 256> table{};
+    for (int code = 0; code < 256; ++code) table[code] = expand(static_cast<std::uint8_t>(code));
+    return table;
+}
+constexpr auto kMulaw = table_of(expand_mulaw);
+constexpr auto kAlaw = table_of(expand_alaw);
+
+bool same_name(std::string_view a, std::string_view b) {
+    return std::ranges::equal(a, b,
+                              [](unsigned char x, unsigned char y) { return std::toupper(x) == std::toupper(y); });
+}
+
+Encoding encoding_of(std::string_view name) {
+    if (same_name(name, "PCMU")) return Encoding::pcmu;
+    if (same_name(name, "PCMA")) return Encoding::pcma;
+    if (same_name(name, "L16")) return Encoding::l16;
+    return Encoding::silence;
+}
+
+void add_static_types(PayloadTable& table) {
+    table[0] = {Encoding::pcmu, 8000, 1};
+    table[8] = {Encoding::pcma, 8000, 1};
+    table[10] = {Encoding::l16, 44100, 2};
+    table[11] = {Encoding::l16, 44100, 1};
+    // Not decodable yet, but their clocks are known: DVI4 and MPA.
+    table[6].clock_rate_hz = 16000;
+    table[16].clock_rate_hz = 11025;
+    table[17].clock_rate_hz = 22050;
+    table[14].clock_rate_hz = 90000;
+}
+
+std::size_t decode_l16(std::span<const std::uint8_t> payload, std::size_t channels, std::span<std::int16_t> out) {
+    const std::size_t samples = payload.size() / 2 / channels;
+    const std::uint8_t* at = payload.data();
+    for (std::size_t i = 0; i < samples; ++i) {
+        int sum = 0;
+        for (std::size_t channel = 0; channel < channels; ++channel, at += 2) {
+            sum += static_cast<std::int16_t>(at[0] << 8 | at[1]);
+        }
+        out[i] = static_cast<std::int16_t>(sum / static_cast<int>(channels));
+    }
+    return samples;
+}
+
+std::size_t decode_by_table(const std::array<std::int16_t, 256>& table, std::span<const std::uint8_t> payload,
+                            std::span<std::int16_t> out) {
+    for (std::size_t i = 0; i < payload.size(); ++i) out[i] = table[payload[i]];
+    return payload.size();
+}
+
+}  // namespace
+
+PayloadTable payload_table(std::span<const PayloadMapping> mappings) {
+    PayloadTable table{};
+    add_static_types(table);
+    for (const auto& mapping : mappings) {
+        if (mapping.payload_type >= table.size()) continue;
+        PayloadFormat format{encoding_of(mapping.encoding), mapping.clock_rate_hz, mapping.channels};
+        if (format.clock_rate_hz < kMinRateHz || format.clock_rate_hz > kMaxRateHz) format.clock_rate_hz = 8000;
+        if (format.channels == 0 || format.encoding != Encoding::l16) format.channels = 1;
+        table[mapping.payload_type] = format;
+    }
+    return table;
+}
+
+std::size_t decoded_samples(const PayloadFormat& format, std::size_t payload_bytes) {
+    switch (format.encoding) {
+        case Encoding::pcmu:
+        case Encoding::pcma:
+            return payload_bytes == 1 ? 0 : payload_bytes;
+        case Encoding::l16:
+            return payload_bytes / 2 / format.channels;
+        case Encoding::silence:
+            return 0;
+    }
+    return 0;
+}
+
+std::size_t decode(const PayloadFormat& format, std::span<const std::uint8_t> payload, std::span<std::int16_t> out) {
+    if (decoded_samples(format, payload.size()) == 0) return 0;
+    switch (format.encoding) {
+        case Encoding::pcmu:
+            return decode_by_table(kMulaw, payload, out);
+        case Encoding::pcma:
+            return decode_by_table(kAlaw, payload, out);
+        case Encoding::l16:
+            return decode_l16(payload, format.channels, out);
+        case Encoding::silence:
+            return 0;
+    }
+    return 0;
+}
+
+std::int16_t decode_mulaw(std::uint8_t code) { return kMulaw[code]; }
+std::int16_t decode_alaw(std::uint8_t code) { return kAlaw[code]; }
+
+}  // namespace spantape

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The placement rule. The transit of a frame is its arrival less its RTP time. Its baseline is the greater of the
+// least transit in the second of audio behind it and in the second ahead: a late burst lifts neither, a step of the
+// clock, up or down, moves it exactly at the frame where it happens. The anchor follows when the baseline has left it.
+#include "storage/audio/stream_playout.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "storage/audio/ticks.h"
+
+namespace spantape {
+namespace {
+
+// Frames from before the start tell the clock, those from shortly after the stop may belong before it.
+constexpr TimeNs kMarginNs = 5 * kNsPerSecond;
+
+}  // namespace
+
+bool StreamPlayout::push(const StoredFrame& frame, const PayloadFormat& format) {
+    if (frame.arrival_ns > stop_ns_ + kMarginNs) return false;
+    if (frame.arrival_ns < start_ns_ - kMarginNs) return true;
+    order_.push(frame, format);
+    take_ordered();
+    place_ready();
+    return true;
+}
+
+void StreamPlayout::finish() {
+    order_.finish();
+    take_ordered();
+    finished_ = true;
+    place_ready();
+}
+
+void StreamPlayout::take_ordered() {
+    for (auto& ready = order_.ready(); !ready.empty(); ready.pop_front()) {
+        OrderedFrame& frame = ready.front();
+        const auto samples = static_cast<std::uint32_t>(decoded_samples(frame.format, frame.payload.size()));
+        if (frame.restart) last_rate_hz_ = 0;  // told by the next audible frame, if this one is not
+        if (samples > 0) enqueue(std::move(frame), samples);
+    }
+}
+
+void StreamPlayout::enqueue(OrderedFrame frame, std::uint32_t samples) {
+    const std::uint32_t rate_hz = frame.format.clock_rate_hz;
+    bool restart = rate_hz != last_rate_hz_;
+    std::int64_t ticks = 0;
+    if (!restart) ticks = last_ticks_ + static_cast<std::int32_t>(frame.timestamp - last_timestamp_);
+    TimeNs transit_ns = frame.arrival_ns - ns_of(ticks, rate_hz);
+    if (!restart && std::abs(transit_ns - last_transit_ns_) > kRestartNs) {
+        restart = true;
+        ticks = 0;
+        transit_ns = frame.arrival_ns;
+    }
+    last_timestamp_ = frame.timestamp;
+    last_rate_hz_ = rate_hz;
+    last_ticks_ = ticks;
+    last_transit_ns_ = transit_ns;
+    waiting_.push_back({std::move(frame), {media_ns_, transit_ns}, ticks, samples, restart});
+    media_ns_ += ns_of(samples, rate_hz);
+}
+
+void StreamPlayout::place_ready() {
+    while (!waiting_.empty()) {
+        const bool enough = waiting_.size() >= kLookFrames || media_ns_ - waiting_.front().transit.media_ns >= kLookNs;
+        if (!enough && !finished_) return;
+        place(waiting_.front());
+        waiting_.pop_front();
+    }
+}
+
+TimeNs StreamPlayout::earliest_ahead() const {
+    const Transit& first = waiting_.front().transit;
+    TimeNs least = first.transit_ns;
+    for (std::size_t i = 1; i < waiting_.size() && !waiting_[i].restart; ++i) {
+        if (waiting_[i].transit.media_ns - first.media_ns >= kLookNs) break;
+        least = std::min(least, waiting_[i].transit.transit_ns);
+    }
+    return least;
+}
+
+TimeNs StreamPlayout::baseline(const Waiting& frame) {
+    const TimeNs ahead = earliest_ahead();
+    if (frame.restart) {
+        past_.clear();
+        // Without a past, a first frame held up on its way would move all that follows. It is set back by what later
+        // frames show, as far as that can be absorbed.
+        past_.push_back({frame.transit.media_ns, std::max(ahead, frame.transit.transit_ns - kAbsorbNs)});
+    } else {
+        past_.push_back(frame.transit);
+    }
+    while (frame.transit.media_ns - past_.front().media_ns >= kLookNs || past_.size() > kLookFrames) past_.pop_front();
+    TimeNs behind = past_.front().transit_ns;
+    for (const auto& transit : past_) behind = std::min(behind, transit.transit_ns);
+    return std::max(ahead, behind);
+}
+
+void StreamPlayout::anchor_to(TimeNs transit_ns, const Waiting& frame) {
+    const std::uint32_t rate_hz = frame.frame.format.clock_rate_hz;
+    anchor_ns_ = transit_ns;
+    anchor_ticks_ = frame.ticks;
+    anchor_position_ = ticks_of(ns_of(frame.ticks, rate_hz) + transit_ns - start_ns_, rate_hz);
+}
+
+void StreamPlayout::place(Waiting& frame) {
+    const std::uint32_t rate_hz = frame.frame.format.clock_rate_hz;
+    const TimeNs base = baseline(frame);
+    if (frame.restart || std::abs(base - anchor_ns_) > kAnchorToleranceNs) anchor_to(base, frame);
+    const std::int64_t ideal = anchor_position_ + (frame.ticks - anchor_ticks_);
+    if (cursor_rate_hz_ == 0) {
+        // What arrived since the start belongs to the recording, even if it is placed a little before its arrival.
+        cursor_ = frame.frame.arrival_ns >= start_ns_ ? std::max<std::int64_t>(ideal, 0) : ideal;
+    } else if (cursor_rate_hz_ != rate_hz) {
+        cursor_ = ticks_of(ns_of(cursor_, cursor_rate_hz_), rate_hz);
+    }
+    cursor_rate_hz_ = rate_hz;
+    put(frame, ideal);
+}
+
+void StreamPlayout::put(Waiting& frame, std::int64_t position) {
+    const std::uint32_t rate_hz = frame.frame.format.clock_rate_hz;
+    const std::int64_t behind = cursor_ - position;
+    if (behind <= 0) cutting_ = false;
+    if (behind > ticks_of(kAbsorbNs, rate_hz)) cutting_ = true;
+    std::uint32_t skip = 0;
+    if (cutting_) {
+        skip = static_cast<std::uint32_t>(std::min<std::int64_t>(behind, frame.samples));
+    }
+    if (behind > 0) position = cursor_;
+    if (skip == frame.samples) return;
+    const std::uint32_t samples = frame.samples - skip;
+    placed_.push_back({frame.frame.format, position, skip, samples, std::move(frame.frame.payload)});
+    cursor_ = position + samples;
+}
+
+}  // namespace spantape

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Frames of one stream -> places on the recording's clock.
+//
+// Within a talk spurt audio is placed by RTP timestamp, relative to an anchor that ties the RTP clock to the capture
+// clock; when the two part by more than a jitter buffer can explain, the anchor moves (senders whose clocks run
+// wrong, timestamps that stand still over a silence, jumps, restarts). What is not audible takes no part. Lost frames
+// leave silence; concealment comes later. One thread; memory is bounded by the look-ahead.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "storage/audio/codec.h"
+#include "storage/audio/frame_order.h"
+
+namespace spantape {
+
+// A frame and where its samples go.
+struct PlacedFrame {
+    PayloadFormat format;
+    std::int64_t position = 0;  // of the first sample that counts, in samples of format.clock_rate_hz from the start
+    std::uint32_t skip = 0;     // samples at its head that are left out: others lie there already
+    std::uint32_t samples = 0;  // without those
+    std::vector<std::uint8_t> payload;
+
+    [[nodiscard]] std::int64_t end() const { return position + samples; }
+};
+
+class StreamPlayout {
+public:
+    // Clocks that part by no more than this are jitter.
+    static constexpr TimeNs kAnchorToleranceNs = 60 * kNsPerMs;
+    // A step back by no more than this is absorbed: frames follow one another until a gap lets them catch up.
+    static constexpr TimeNs kAbsorbNs = 200 * kNsPerMs;
+    // Audio looked at before and after a frame to tell a late burst from a step of the clock.
+    static constexpr TimeNs kLookNs = kNsPerSecond;
+    static constexpr std::size_t kLookFrames = 128;
+    // A step between two frames beyond which nothing of the old anchor is kept.
+    static constexpr TimeNs kRestartNs = 10 * kNsPerSecond;
+
+    // start_ns, stop_ns: of the recording; frames that arrived more than a few seconds outside of it are ignored.
+    StreamPlayout(TimeNs start_ns, TimeNs stop_ns) : start_ns_(start_ns), stop_ns_(stop_ns) {}
+
+    // In order of arrival. False: this frame and all later ones lie behind the end of the recording.
+    bool push(const StoredFrame& frame, const PayloadFormat& format);
+    void finish();
+
+    // In order; positions never go back and never overlap.
+    std::deque<PlacedFrame>& placed() { return placed_; }
+
+private:
+    // How late a frame arrived by its own clock, beside where in the stream's audio it lies.
+    struct Transit {
+        TimeNs media_ns = 0;
+        TimeNs transit_ns = 0;
+    };
+    struct Waiting {
+        OrderedFrame frame;
+        Transit transit;
+        std::int64_t ticks = 0;  // timestamp, unwrapped since the last restart
+        std::uint32_t samples = 0;
+        bool restart = false;
+    };
+
+    void take_ordered();
+    void enqueue(OrderedFrame frame, std::uint32_t samples);
+    void place_ready();
+    void place(Waiting& frame);
+    [[nodiscard]] TimeNs earliest_ahead() const;
+    TimeNs baseline(const Waiting& frame);
+    void anchor_to(TimeNs transit_ns, const Waiting& frame);
+    void put(Waiting& frame, std::int64_t position);
+
+    TimeNs start_ns_;
+    TimeNs stop_ns_;
+    FrameOrder order_;
+    std::deque<Waiting> waiting_;
+    std::deque<Transit> past_;
+    std::deque<PlacedFrame> placed_;
+
+    // The frame last enqueued.
+    std::uint32_t last_timestamp_ = 0;
+    std::uint32_t last_rate_hz_ = 0;  // 0: none yet
+    std::int64_t last_ticks_ = 0;
+    TimeNs last_transit_ns_ = 0;
+    TimeNs media_ns_ = 0;  // audio enqueued so far
+
+    TimeNs anchor_ns_ = 0;              // transit that the anchor stands for
+    std::int64_t anchor_ticks_ = 0;     // these ticks
+    std::int64_t anchor_position_ = 0;  // lie at this sample
+    std::int64_t cursor_ = 0;           // end of what was placed, in samples of cursor_rate_hz_
+    std::uint32_t cursor_rate_hz_ = 0;  // 0: nothing was placed
+    bool cutting_ = false;              // heads are cut until the clock has caught up
+    bool finished_ = false;
+};
+
+}  // namespace spantape

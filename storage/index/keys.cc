@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "storage/index/keys.h"
+
+#include <algorithm>
+
+namespace spantape::index_keys {
+
+namespace {
+
+constexpr std::size_t kChunkValueBytes = 36;
+
+template <class Unsigned>
+void append(std::string& out, Unsigned value) {
+    for (int shift = static_cast<int>(sizeof value) * 8 - 8; shift >= 0; shift -= 8)
+        out.push_back(static_cast<char>(value >> shift & 0xff));
+}
+
+template <class Unsigned>
+Unsigned number_at(std::string_view bytes, std::size_t offset) {
+    Unsigned value = 0;
+    for (const char byte : bytes.substr(offset, sizeof value))
+        value = static_cast<Unsigned>(value << 8 | static_cast<std::uint8_t>(byte));
+    return value;
+}
+
+// Signed times as unsigned numbers of the same order.
+constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+std::uint64_t ordered(TimeNs time_ns) { return static_cast<std::uint64_t>(time_ns) ^ kSignBit; }
+
+}  // namespace
+
+std::string u32_bytes(std::uint32_t value) {
+    std::string out;
+    append(out, value);
+    return out;
+}
+
+std::string u64_bytes(std::uint64_t value) {
+    std::string out;
+    append(out, value);
+    return out;
+}
+
+std::optional<std::uint32_t> u32_of(std::string_view bytes) {
+    if (bytes.size() != sizeof(std::uint32_t)) return std::nullopt;
+    return number_at<std::uint32_t>(bytes, 0);
+}
+
+std::optional<std::uint64_t> u64_of(std::string_view bytes) {
+    if (bytes.size() != sizeof(std::uint64_t)) return std::nullopt;
+    return number_at<std::uint64_t>(bytes, 0);
+}
+
+std::string chunk_key(std::uint64_t stream_id, std::uint32_t chunk_number) {
+    std::string key = u64_bytes(stream_id);
+    append(key, chunk_number);
+    return key;
+}
+
+std::string chunk_value(const ChunkEntry& chunk) {
+    std::string value;
+    value.reserve(kChunkValueBytes);
+    append(value, chunk.segment);
+    append(value, chunk.offset);
+    append(value, chunk.bytes);
+    append(value, chunk.frames);
+    append(value, static_cast<std::uint64_t>(chunk.first_ns));
+    append(value, static_cast<std::uint64_t>(chunk.last_ns));
+    return value;
+}
+
+std::optional<ChunkEntry> chunk_of(std::string_view key, std::string_view value) {
+    if (key.size() != kStreamIdBytes + 4 || value.size() != kChunkValueBytes) return std::nullopt;
+    ChunkEntry chunk;
+    chunk.stream_id = number_at<std::uint64_t>(key, 0);
+    chunk.chunk_number = number_at<std::uint32_t>(key, kStreamIdBytes);
+    chunk.segment = number_at<std::uint32_t>(value, 0);
+    chunk.offset = number_at<std::uint64_t>(value, 4);
+    chunk.bytes = number_at<std::uint32_t>(value, 12);
+    chunk.frames = number_at<std::uint32_t>(value, 16);
+    chunk.first_ns = static_cast<TimeNs>(number_at<std::uint64_t>(value, 20));
+    chunk.last_ns = static_cast<TimeNs>(number_at<std::uint64_t>(value, 28));
+    return chunk;
+}
+
+std::string watermark_value(const Watermark& watermark) {
+    std::string value = u32_bytes(watermark.segment);
+    append(value, watermark.offset);
+    return value;
+}
+
+std::optional<Watermark> watermark_of(std::string_view value) {
+    if (value.size() != 12) return std::nullopt;
+    return Watermark{number_at<std::uint32_t>(value, 0), number_at<std::uint64_t>(value, 4)};
+}
+
+std::string place(TimeNs start_ns, std::uint64_t ident) {
+    std::string out;
+    append(out, ~ordered(start_ns));
+    append(out, ~ident);
+    return out;
+}
+
+std::uint64_t ident_of_place(std::string_view place) { return ~number_at<std::uint64_t>(place, 8); }
+
+std::optional<std::string> next_place(std::string_view place) {
+    std::string next(place);
+    for (auto byte = next.rbegin(); byte != next.rend(); ++byte) {
+        *byte = static_cast<char>(static_cast<std::uint8_t>(*byte) + 1);
+        if (*byte != 0) return next;
+    }
+    return std::nullopt;
+}
+
+std::string time_prefix() { return "t"; }
+
+std::string field_prefix(std::string_view column, std::string_view value) {
+    std::string prefix = "f";
+    prefix += column;
+    prefix.push_back('\0');
+    const std::string_view kept = value.substr(0, kMaxValueBytes);
+    prefix.push_back(static_cast<char>(kept.size()));
+    prefix += kept;
+    return prefix;
+}
+
+std::string unfinished_prefix() { return "u"; }
+
+std::string unfinished_key(std::uint64_t ident) { return unfinished_prefix() + u64_bytes(ident); }
+
+bool has_field_index(std::string_view column) {
+    constexpr std::array<std::string_view, 7> kWithout{"archive_action_id", "channel",  "duration",      "ident",
+                                                       "keepdays",          "priority", "recording_time"};
+    return std::ranges::find(kWithout, column) == kWithout.end();
+}
+
+std::vector<std::string> lookup_keys(const Recording& recording) {
+    const std::string where = place(recording.start_ns, recording.ident);
+    std::vector<std::string> keys{time_prefix() + where};
+    if (recording.state == RecordingState::recording) keys.push_back(unfinished_key(recording.ident));
+    for (const std::string_view name : column_names()) {
+        if (!has_field_index(name)) continue;
+        // As the document holds it, so that the keys of a recording that was read back are those that were written.
+        const std::string value = valid_utf8(column(recording, name).value);
+        if (!value.empty()) keys.push_back(field_prefix(name, value) + where);
+    }
+    std::ranges::sort(keys);
+    return keys;
+}
+
+}  // namespace spantape::index_keys

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "storage/index/store.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <rocksdb/convenience.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/slice_transform.h>
+#include <rocksdb/table.h>
+
+#include "storage/index/keys.h"
+
+namespace spantape {
+
+namespace {
+
+constexpr std::size_t kBlockCacheBytes = 64u << 20;
+constexpr std::size_t kWriteBufferBytes = 16u << 20;
+constexpr double kBloomBitsPerKey = 10;
+constexpr int kReadOnlyAttempts = 5;
+
+rocksdb::DBOptions database_options() {
+    rocksdb::DBOptions options;
+    options.create_if_missing = true;
+    options.create_missing_column_families = true;
+    options.max_background_jobs = 2;
+    options.max_open_files = 256;
+    options.max_total_wal_size = 64u << 20;  // bounds the replay at the next start
+    options.bytes_per_sync = 1u << 20;       // no bursts of write-back that would delay the segments
+    options.wal_bytes_per_sync = 1u << 20;
+    options.keep_log_file_num = 3;
+    options.info_log_level = rocksdb::WARN_LEVEL;
+    // A log that is torn at its end (power loss) is taken up to the last whole batch. What is lost is put back from
+    // the segments, since the watermark was in the same batches.
+    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    return options;
+}
+
+rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache>& cache) {
+    rocksdb::BlockBasedTableOptions table;
+    table.block_cache = cache;
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
+    table.format_version = 5;
+    rocksdb::ColumnFamilyOptions options;
+    options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+    options.write_buffer_size = kWriteBufferBytes;
+    options.level_compaction_dynamic_level_bytes = true;
+    const auto compressions = rocksdb::GetSupportedCompressions();
+    const bool lz4 = std::ranges::find(compressions, rocksdb::kLZ4Compression) != compressions.end();
+    options.compression = lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+    return options;
+}
+
+std::vector<rocksdb::ColumnFamilyDescriptor> families() {
+    const auto cache = rocksdb::NewLRUCache(kBlockCacheBytes);
+    auto chunks = family_options(cache);
+    // Chunks are only ever walked by stream: filters on the stream id skip the files that do not hold it.
+    chunks.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(index_keys::kStreamIdBytes));
+    return {{rocksdb::kDefaultColumnFamilyName, family_options(cache)},
+            {"recordings", family_options(cache)},
+            {"chunks", chunks},
+            {"lookup", family_options(cache)}};
+}
+
+// RocksDB tells a lock that is held only by its text ("lock hold by current process", "While lock file: …").
+bool is_lock_error(const rocksdb::Status& status) {
+    const std::string text = status.ToString();
+    return status.IsIOError() &&
+           (text.find("While lock file") != std::string::npos || text.find("lock hold by") != std::string::npos);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& directory) {
+    std::error_code error;
+    const auto parent = std::filesystem::absolute(directory, error).lexically_normal().parent_path();
+    if (!std::filesystem::is_directory(parent, error))
+        return fail("index {}: there is no directory {}", directory, parent.string());
+    if (std::filesystem::exists(directory, error) && !std::filesystem::is_directory(directory, error))
+        return fail("index {}: is no directory", directory);
+
+    std::unique_ptr<Store> store(new Store(directory));
+    rocksdb::DB* db = nullptr;
+    const auto status = rocksdb::DB::Open(database_options(), directory, families(), &store->families_, &db);
+    store->db_.reset(db);
+    if (is_lock_error(status)) return store->broken("in use by another process");
+    if (auto opened = store->check(status, "cannot be opened"); !opened) return std::unexpected(opened.error());
+    if (auto known = store->check_format(); !known) return std::unexpected(known.error());
+    return store;
+}
+
+Result<std::unique_ptr<Store>> Store::open_read_only(const std::string& directory) {
+    std::error_code error;
+    if (!std::filesystem::exists(directory + "/CURRENT", error)) return fail("index {}: there is none", directory);
+    rocksdb::DBOptions options = database_options();
+    options.create_if_missing = false;
+    options.create_missing_column_families = false;
+    options.max_open_files = -1;  // all at once: the writer may delete old ones later
+    std::unique_ptr<Store> store(new Store(directory));
+    rocksdb::Status status;
+    // The writer may have replaced files between our reading their names and opening them: then look again.
+    for (int attempt = 0; attempt < kReadOnlyAttempts; ++attempt) {
+        rocksdb::DB* db = nullptr;
+        status = rocksdb::DB::OpenForReadOnly(options, directory, families(), &store->families_, &db);
+        store->db_.reset(db);
+        if (status.ok()) break;
+    }
+    if (auto opened = store->check(status, "cannot be opened"); !opened) return std::unexpected(opened.error());
+    if (auto known = store->check_format(); !known) return std::unexpected(known.error());
+    return store;
+}
+
+Store::~Store() {
+    if (!db_) return;
+    for (auto* family : families_) db_->DestroyColumnFamilyHandle(family);
+    db_->SyncWAL();  // a clean end leaves nothing to the write-back; its failure costs only a rescan of segments
+    db_->Close();
+}
+
+Result<> Store::check_format() const {
+    const auto stored = get(meta(), "format");
+    if (!stored) return std::unexpected(stored.error());
+    if (!*stored)
+        return check(db_->Put({}, meta(), "format", index_keys::u32_bytes(index_keys::kFormatVersion)),
+                     "writing the format version");
+    const auto version = index_keys::u32_of(**stored);
+    if (!version) return broken("the format version is {} bytes long, must be 4", (*stored)->size());
+    if (*version != index_keys::kFormatVersion)
+        return broken("has format {}, this program knows format {}", *version, index_keys::kFormatVersion);
+    return {};
+}
+
+Result<std::optional<std::string>> Store::get(rocksdb::ColumnFamilyHandle* family, std::string_view key,
+                                              const rocksdb::Snapshot* snapshot) const {
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot;
+    std::string value;
+    const auto status = db_->Get(options, family, key, &value);
+    if (status.IsNotFound()) return std::nullopt;
+    if (auto read = check(status, "reading"); !read) return std::unexpected(read.error());
+    return value;
+}
+
+Result<> Store::check(const rocksdb::Status& status, std::string_view doing) const {
+    if (status.ok()) return {};
+    return broken("{}: {}", doing, status.ToString());
+}
+
+}  // namespace spantape

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "storage/media_streams.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace spantape {
+
+namespace {
+
+constexpr std::size_t kSliceStreams = 4096;  // looked at in one call, so that commands do not wait for all streams
+constexpr TimeNs kSweepBaseNs = kNsPerMs;    // a sweep over n streams is worth this much pause …
+constexpr TimeNs kSweepStreamNs = 200;       // … and this a stream: 20 ms for 100,000
+
+void check_record_fits(const RingRecord& record, std::size_t bytes) {
+    if (sizeof record + record.payload_bytes <= bytes) return;
+    fmt::print(stderr, "media writer: a ring record of {} bytes claims {} of payload\n", bytes, record.payload_bytes);
+    std::abort();
+}
+
+}  // namespace
+
+MediaStreams::MediaStreams(TimeNs drain_ns, SegmentWriter& segments, std::vector<WorkerToWriter*> workers,
+                           MediaWriterCounters& counters, std::function<void(const ChunkEntry&)> on_chunk)
+    : drain_ns_(drain_ns),
+      segments_(segments),
+      workers_(std::move(workers)),
+      returning_(workers_.size()),
+      counters_(counters),
+      on_chunk_(std::move(on_chunk)) {}
+
+bool MediaStreams::take_opened(TimeNs now) {
+    now_ = now;
+    bool any = false;
+    for (std::uint32_t worker = 0; worker < workers_.size(); ++worker) {
+        while (auto handle = workers_[worker]->opened.pop()) {
+            add_stream(**handle, worker);
+            any = true;
+        }
+    }
+    return any;
+}
+
+void MediaStreams::add_stream(StreamHandle& handle, std::uint32_t worker) {
+    std::uint32_t slot = static_cast<std::uint32_t>(streams_.size());
+    if (!free_slots_.empty()) {
+        slot = free_slots_.back();
+        free_slots_.pop_back();
+    } else {
+        streams_.emplace_back();
+    }
+    Stream& stream = streams_[slot];
+    stream = Stream{};
+    stream.handle = &handle;
+    stream.worker = worker;
+    stream.drained_ns = now_;
+    const auto [first, added] = sessions_.try_emplace(handle.session_id, slot);
+    if (!added) {
+        stream.next_in_session = first->second;
+        streams_[first->second].previous_in_session = slot;
+        first->second = slot;
+    }
+    ++open_streams_;
+}
+
+void MediaStreams::close_stream(std::uint32_t slot) {
+    Stream& stream = streams_[slot];
+    if (stream.next_in_session != kNone) {
+        streams_[stream.next_in_session].previous_in_session = stream.previous_in_session;
+    }
+    if (stream.previous_in_session != kNone) {
+        streams_[stream.previous_in_session].next_in_session = stream.next_in_session;
+    } else if (stream.next_in_session != kNone) {
+        sessions_[stream.handle->session_id] = stream.next_in_session;
+    } else {
+        sessions_.erase(stream.handle->session_id);
+    }
+    returning_[stream.worker].push_back(stream.handle);
+    stream.handle = nullptr;
+    free_slots_.push_back(slot);
+    --open_streams_;
+    hand_back();
+}
+
+bool MediaStreams::hand_back() {
+    bool any = false;
+    for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
+        auto& waiting = returning_[worker];
+        while (!waiting.empty()) {
+            StreamHandle* handle = waiting.front();
+            if (!workers_[worker]->returned.push(std::move(handle))) break;
+            waiting.pop_front();
+            any = true;
+        }
+    }
+    return any;
+}
+
+bool MediaStreams::waits_to_hand_back() const {
+    return std::ranges::any_of(returning_, [](const auto& handles) { return !handles.empty(); });
+}
+
+bool MediaStreams::has_opened() const {
+    return std::ranges::any_of(workers_, [](const WorkerToWriter* worker) { return !worker->opened.empty(); });
+}
+
+bool MediaStreams::anything_on_rings() const {
+    return std::ranges::any_of(streams_, [](const Stream& stream) {
+        return stream.handle != nullptr && stream.handle->ring.used_bytes() > 0;
+    });
+}
+
+Result<bool> MediaStreams::sweep(TimeNs now, bool all) {
+    now_ = now;
+    if (cursor_ == 0) {
+        const TimeNs pause = kSweepBaseNs + kSweepStreamNs * static_cast<TimeNs>(open_streams_);
+        if (open_streams_ == 0 || (!hot_ && !all && now_ - swept_ns_ < pause)) return false;
+        swept_ns_ = now_;
+        hot_ = false;
+    }
+    const std::size_t end = std::min(cursor_ + kSliceStreams, streams_.size());
+    bool worked = false;
+    for (; cursor_ < end; ++cursor_) {
+        const Stream& stream = streams_[cursor_];
+        if (stream.handle == nullptr) continue;
+        const RecordRing& ring = stream.handle->ring;
+        const bool full = ring.used_bytes() > ring.capacity_bytes() / 2;
+        if (!full && !all && now_ - stream.drained_ns < drain_ns_) continue;
+        hot_ |= full;
+        const auto drained = drain(static_cast<std::uint32_t>(cursor_));
+        if (!drained) return drained;
+        worked |= *drained;
+    }
+    if (cursor_ >= streams_.size()) cursor_ = 0;
+    return worked || cursor_ != 0;
+}
+
+Result<> MediaStreams::drain_session(std::uint64_t session, TimeNs now) {
+    now_ = now;
+    const auto first = sessions_.find(session);
+    std::uint32_t slot = first == sessions_.end() ? kNone : first->second;
+    while (slot != kNone) {
+        const std::uint32_t next = streams_[slot].next_in_session;
+        if (auto drained = drain(slot); !drained) return std::unexpected(drained.error());
+        slot = next;
+    }
+    return {};
+}
+
+Result<> MediaStreams::drain_all(TimeNs now) {
+    now_ = now;
+    for (std::uint32_t slot = 0; slot < streams_.size(); ++slot) {
+        if (streams_[slot].handle == nullptr) continue;
+        if (auto drained = drain(slot); !drained) return std::unexpected(drained.error());
+    }
+    return {};
+}
+
+// Moves what is on the ring at this moment into chunks; true when there was something. After an error the record
+// that did not fit, and all behind it, are still on the ring.
+Result<bool> MediaStreams::drain(std::uint32_t slot) {
+    Stream& stream = streams_[slot];
+    RecordRing& ring = stream.handle->ring;
+    std::size_t left = ring.used_bytes();
+    if (left == 0) {
+        stream.drained_ns = now_;
+        return false;
+    }
+    bool ended = false;
+    Result<> taken;
+    while (!ended && left > 0) {
+        const auto bytes = ring.front();
+        if (bytes.empty()) break;
+        RingRecord record;
+        std::memcpy(&record, bytes.data(), sizeof record);
+        check_record_fits(record, bytes.size());
+        taken = take(stream, record, bytes.data() + sizeof record, left);
+        if (!taken) break;
+        ended = record.kind == RingRecordKind::end;
+        left -= std::min(left, bytes.size() + sizeof(std::uint64_t));
+        ring.pop();
+    }
+    close_chunk(stream);
+    if (!taken) return std::unexpected(taken.error());
+    stream.drained_ns = now_;
+    if (ended) close_stream(slot);
+    return true;
+}
+
+Result<> MediaStreams::take(Stream& stream, const RingRecord& record, const std::byte* payload,
+                            std::size_t ring_bytes) {
+    switch (record.kind) {
+        case RingRecordKind::frame:
+            return take_frame(stream, record, payload, ring_bytes);
+        case RingRecordKind::gap:
+            stream.counters.dropped_us += record.lost_us;
+            stream.lost += record.lost_us;
+            return {};
+        case RingRecordKind::pause:
+        case RingRecordKind::resume: {
+            const bool pause = record.kind == RingRecordKind::pause;
+            if (auto room = make_room(stream, 0, record.arrival_ns, ring_bytes); !room) return room;
+            chunk_.add_mark(pause ? FrameKind::pause : FrameKind::resume, record.arrival_ns, 0);
+            stream.paused = pause;
+            return {};
+        }
+        case RingRecordKind::end:
+            return mark_loss(stream, stream.last_ns, 0, ring_bytes);
+    }
+    return {};
+}
+
+Result<> MediaStreams::take_frame(Stream& stream, const RingRecord& record, const std::byte* payload,
+                                  std::size_t ring_bytes) {
+    if (stream.paused) {
+        ++stream.counters.blacked_out;
+        return {};
+    }
+    if (auto marked = mark_loss(stream, record.arrival_ns, record.payload_bytes, ring_bytes); !marked) return marked;
+    if (auto room = make_room(stream, record.payload_bytes, record.arrival_ns, ring_bytes); !room) return room;
+    chunk_.add_frame(record, payload);
+    if (stream.counters.stored == 0) {
+        stream.first_ns = record.arrival_ns;
+        stream.first_timestamp = record.timestamp;
+    }
+    stream.last_ns = record.arrival_ns;
+    stream.last_timestamp = record.timestamp;
+    ++stream.counters.stored;
+    stream.counters.payload_bytes += record.payload_bytes;
+    return {};
+}
+
+// The gap mark stands before the next stored frame: only then is there a time for it.
+Result<> MediaStreams::mark_loss(Stream& stream, TimeNs arrival_ns, std::size_t payload_bytes, std::size_t ring_bytes) {
+    if (stream.lost == 0) return {};
+    auto room = make_room(stream, payload_bytes + ChunkBuilder::entry_bytes(0), arrival_ns, ring_bytes);
+    if (!room) return room;
+    chunk_.add_mark(FrameKind::gap, arrival_ns, stream.lost);
+    stream.lost = 0;
+    return {};
+}
+
+// A chunk that takes the entry: the open one, or a new one with room for all that is on the ring.
+Result<> MediaStreams::make_room(Stream& stream, std::size_t payload_bytes, TimeNs arrival_ns, std::size_t ring_bytes) {
+    if (chunk_.is_open() && chunk_.fits(payload_bytes, arrival_ns)) return {};
+    close_chunk(stream);
+    const std::size_t wanted = sizeof(ChunkHeader) + ChunkBuilder::entry_bytes(payload_bytes) + ring_bytes;
+    const auto bytes = std::min<std::size_t>(wanted, SegmentWriter::kMaxRecordBytes);
+    auto room = segments_.reserve(static_cast<std::uint32_t>(bytes));
+    if (!room) return std::unexpected(room.error());
+    chunk_.open(*room, header_of(stream));
+    return {};
+}
+
+ChunkHeader MediaStreams::header_of(const Stream& stream) {
+    const StreamHandle& handle = *stream.handle;
+    ChunkHeader header;
+    header.record.session_id = handle.session_id;
+    header.stream_id = handle.stream_id;
+    header.chunk_number = stream.chunk_number;
+    header.ssrc = handle.flow.ssrc;
+    header.source_ip = handle.flow.source.ip.bytes;
+    header.destination_ip = handle.flow.destination.ip.bytes;
+    header.source_port = handle.flow.source.port;
+    header.destination_port = handle.flow.destination.port;
+    header.worker = handle.worker;
+    header.last_timestamp = stream.last_timestamp;
+    return header;
+}
+
+void MediaStreams::close_chunk(Stream& stream) {
+    if (!chunk_.is_open()) return;
+    ChunkHeader& header = chunk_.header();
+    header.paused = stream.paused ? 1 : 0;
+    header.stream_first_ns = stream.first_ns;
+    header.stream_first_timestamp = stream.first_timestamp;
+    header.counters = stream.counters;
+    chunk_.close();
+    const RecordPosition position = segments_.commit();
+    on_chunk_({header.stream_id, header.chunk_number, position.segment, position.offset, position.bytes, header.frames,
+               header.first_ns, header.last_ns});
+    ++stream.chunk_number;
+    counters_.chunks.fetch_add(1, std::memory_order_relaxed);
+    counters_.frames.fetch_add(header.frames, std::memory_order_relaxed);
+}
+
+}  // namespace spantape

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The decisions: SIP, stream and API inputs in, what goes to workers, writer and subscribers out.
+#include "api/control/call_control.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+
+#include <gtest/gtest.h>
+
+namespace spantape {
+namespace {
+
+Endpoint at(const char* ip, std::uint16_t port) { return {*IpAddress::parse(ip), port}; }
+const Endpoint kCaller = at("10.0.0.1", 4000);
+const Endpoint kCallee = at("10.0.0.2", 5000);
+
+class Outputs : public ControlOutputs {
+public:
+    void decide(const Decision& decision) override { decisions.push_back(decision); }
+    void put(PutRecording&& command) override { documents.push_back(std::move(command)); }
+    void flush(std::uint64_t token) override { flushes.push_back(token); }
+    void publish(const api::Event& event) override { events.push_back(event); }
+    void forget_sip_call(std::uint64_t call) override { forgotten.push_back(call); }
+    std::uint64_t next_number(const std::string& series) override { return ++numbers[series]; }
+    bool filename_taken(const std::string& filename) override { return taken.contains(filename); }
+    void completed(std::uint64_t ident) override { complete.push_back(ident); }
+    std::uint64_t dropped_by_kernel() override { return kernel_drops; }
+    void log(const std::string& line) override { lines.push_back(line); }
+
+    std::vector<std::string> types() const {
+        std::vector<std::string> out;
+        for (const auto& event : events) out.push_back(event.type);
+        return out;
+    }
+
+    std::vector<Decision> decisions;
+    std::vector<PutRecording> documents;
+    std::vector<std::uint64_t> flushes, forgotten, complete;
+    std::vector<api::Event> events;
+    std::map<std::string, std::uint64_t> numbers;
+    std::set<std::string> taken;
+    std::uint64_t kernel_drops = 0;
+    std::vector<std::string> lines;
+};
+
+class CallControlTest : public ::testing::Test {
+protected:
+    explicit CallControlTest(ControlOptions options = {.channels = 4}) { restart(std::move(options)); }
+    void restart(ControlOptions options) { control = std::make_unique<CallControl>(std::move(options), outputs, now); }
+
+    void sip(auto what) { control->on_sip({now, std::move(what)}); }
+    void start(std::uint64_t call, const std::string& from, const std::string& to) {
+        sip(SipCallStarted{call, "id-" + std::to_string(call), {from, "pbx", ""}, {to, "pbx", ""}, to, {}, {}});
+    }
+    void media(std::uint64_t call, CallParty party, const Endpoint& endpoint, bool hold = false) {
+        sip(SipCallMedia{call, {{party, endpoint, {{0, "PCMU", 8000, 1, ""}}, hold, false}}});
+    }
+    // INVITE with SDP, 200 with SDP.
+    void establish(std::uint64_t call, const std::string& from, const std::string& to) {
+        start(call, from, to);
+        media(call, CallParty::caller, kCaller);
+        media(call, CallParty::callee, kCallee);
+        sip(SipCallAnswered{call});
+    }
+    void bound(std::uint64_t session, std::uint64_t stream, CallParty sender, TimeNs first = 0) {
+        control->on_worker({.kind = WorkerEvent::Kind::stream_bound,
+                            .sender = sender,
+                            .session = session,
+                            .stream = stream,
+                            .time_ns = first != 0 ? first : now,
+                            .flow = sender == CallParty::caller ? FlowKey{kCaller, kCallee, 7} : FlowKey{kCallee, kCaller, 8}});
+    }
+    // The worker answers end_session; the writer answers documents.
+    void answer_workers() {
+        std::vector<std::uint64_t> sessions;
+        for (const auto& decision : outputs.decisions)
+            if (decision.kind == Decision::Kind::end_session) sessions.push_back(decision.session);
+        std::erase_if(outputs.decisions, [](const auto& d) { return d.kind == Decision::Kind::end_session; });
+        for (const std::uint64_t session : sessions)
+            control->on_worker({.kind = WorkerEvent::Kind::session_ended, .session = session});
+    }
+    void answer_writer() {
+        for (const auto& document : std::exchange(outputs.documents, {}))
+            control->on_writer(RecordingStored{document.recording.ident, document.final});
+        for (const std::uint64_t token : std::exchange(outputs.flushes, {})) control->on_writer(Flushed{token});
+    }
+    void pass(double s) {
+        now += static_cast<TimeNs>(s * 1e9);
+        control->on_tick(now);
+    }
+    void bye(std::uint64_t call) {
+        sip(SipCallEnded{call, SipCallEnd::bye, 0});
+        pass(1);
+        answer_workers();
+        answer_writer();
+    }
+    const Recording& last_document() { return outputs.documents.back().recording; }
+
+    TimeNs now = 1'700'000'000 * kNsPerSecond;
+    Outputs outputs;
+    std::unique_ptr<CallControl> control;
+};
+
+using Types = std::vector<std::string>;
+
+TEST_F(CallControlTest, ACallIsRecordedFromAnswerToByeAndEveryStepIsAnEvent) {
+    establish(1, "6145551212", "1111");
+    EXPECT_EQ(outputs.types(), (Types{"CALLSTART", "RECORDINGSTARTED"}));
+    pass(10);
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    EXPECT_EQ(outputs.types().back(), "CALLSTOP");
+    EXPECT_FALSE(control->idle());
+    pass(1);
+    EXPECT_EQ(outputs.types().back(), "RECORDINGSTOPPED");
+    answer_workers();
+    ASSERT_TRUE(outputs.documents.back().final);
+    EXPECT_EQ(last_document().state, RecordingState::stored);
+    EXPECT_EQ(last_document().device_id, "1111");
+    EXPECT_EQ(last_document().ani, "6145551212");
+    EXPECT_EQ(last_document().ended_by, "bye");
+    EXPECT_EQ(last_document().duration_ns(), 10 * kNsPerSecond);
+    EXPECT_TRUE(outputs.complete.empty());  // not before it is durable
+    answer_writer();
+    EXPECT_EQ(outputs.types().back(), "RECORDINGUPDATE");
+    EXPECT_EQ(outputs.complete, (std::vector<std::uint64_t>{1}));
+    EXPECT_TRUE(control->idle());
+    EXPECT_EQ(control->channels().in_use(), 0u);
+}
+
+TEST_F(CallControlTest, TheWorkersAreToldBothEndpointsBeforeTheAnswer) {
+    start(1, "a", "1111");
+    media(1, CallParty::caller, kCaller);
+    media(1, CallParty::callee, kCallee);
+    ASSERT_EQ(outputs.decisions.size(), 2u);
+    EXPECT_EQ(outputs.decisions[0].endpoint, kCaller);
+    EXPECT_EQ(outputs.decisions[1].party, CallParty::callee);
+}
+
+TEST_F(CallControlTest, EarlyMediaStartsTheRecordingAndItsFirstFrameIsItsStart) {
+    start(1, "a", "1111");
+    media(1, CallParty::caller, kCaller);
+    const TimeNs first = now;
+    pass(8.7);
+    bound(1, 100, CallParty::callee, first);
+    EXPECT_EQ(outputs.types(), (Types{"CALLSTART", "RECORDINGSTARTED"}));
+    sip(SipCallAnswered{1});
+    EXPECT_EQ(last_document().start_ns, first);
+    EXPECT_EQ(outputs.numbers["ident"], 1u);
+}
+
+TEST_F(CallControlTest, EarlyMediaOfAnUnansweredCallIsKeptOnlyIfWanted) {
+    restart({.record_unanswered = false});
+    start(1, "a", "1111");
+    media(1, CallParty::caller, kCaller);
+    bound(1, 100, CallParty::callee);
+    EXPECT_EQ(outputs.numbers["ident"], 0u);
+    sip(SipCallEnded{1, SipCallEnd::failed, 486});
+    answer_workers();
+    EXPECT_EQ(outputs.types(), (Types{"CALLSTART", "CALLSTOP"}));
+    EXPECT_TRUE(control->idle());
+}
+
+TEST_F(CallControlTest, AnUnansweredCallWithoutMediaLeavesNoRecording) {
+    start(1, "a", "1111");
+    media(1, CallParty::caller, kCaller);
+    sip(SipCallEnded{1, SipCallEnd::cancelled, 0});
+    answer_workers();
+    EXPECT_TRUE(outputs.documents.empty());
+    EXPECT_TRUE(control->idle());
+}
+
+TEST_F(CallControlTest, TheDevicesOwnVoiceIsOnItsSide) {
+    establish(1, "a", "1111");
+    bound(1, 100, CallParty::caller);
+    bound(1, 101, CallParty::callee);
+    ASSERT_EQ(last_document().streams.size(), 2u);
+    EXPECT_EQ(last_document().streams[0].side, Side::far);
+    EXPECT_EQ(last_document().streams[1].side, Side::device);
+    EXPECT_EQ(last_document().streams[0].payloads.at(0).encoding, "PCMU");
+}
+
+TEST_F(CallControlTest, WithPatternsACallBetweenTwoDevicesIsOneCallOnEachAndItsMediaIsShared) {
+    restart({.device_match = {"[0-9]{4}"}, .channels = 4});
+    establish(1, "1001", "1002");
+    bound(1, 100, CallParty::caller);
+    EXPECT_EQ(outputs.numbers["session"], 1u);
+    EXPECT_EQ(outputs.numbers["ident"], 2u);
+    const auto& documents = outputs.documents;
+    EXPECT_EQ(documents[documents.size() - 2].recording.streams[0].side, Side::device);  // 1001 speaks
+    EXPECT_EQ(documents[documents.size() - 1].recording.streams[0].side, Side::far);
+    EXPECT_EQ(documents[documents.size() - 2].recording.direction, "O");
+    bye(1);
+    EXPECT_EQ(outputs.complete.size(), 2u);
+    EXPECT_TRUE(control->idle());
+}
+
+TEST_F(CallControlTest, WithPatternsACallBetweenOthersIsNone) {
+    restart({.device_match = {"[0-9]{4}"}});
+    establish(1, "0612345678", "0612345679");
+    EXPECT_TRUE(outputs.events.empty());
+}
+
+TEST_F(CallControlTest, ACallWhoseByeNeverComesEndsWithItsMedia) {
+    establish(1, "a", "1111");
+    bound(1, 100, CallParty::caller);
+    const TimeNs last = now;
+    pass(60);
+    control->on_worker({.kind = WorkerEvent::Kind::session_quiet, .session = 1, .time_ns = last});
+    EXPECT_EQ(outputs.forgotten, (std::vector<std::uint64_t>{1}));
+    answer_workers();
+    EXPECT_EQ(last_document().ended_by, "media_timeout");
+    EXPECT_LE(last_document().duration_ns(), kNsPerSecond);
+}
+
+TEST_F(CallControlTest, ACallOnHoldOutlastsTheMediaTimeout) {
+    establish(1, "a", "1111");
+    bound(1, 100, CallParty::caller);
+    pass(1);
+    media(1, CallParty::callee, kCallee, true);
+    const TimeNs last = now;
+    pass(120);
+    control->on_worker({.kind = WorkerEvent::Kind::session_quiet, .session = 1, .time_ns = last});
+    EXPECT_EQ(control->active_calls(), 1u);
+}
+
+TEST_F(CallControlTest, WithSeveralWorkersAllMustHaveFallenSilent) {
+    restart({.channels = 4, .workers = 2});
+    establish(1, "a", "1111");
+    for (const std::uint16_t worker : {0, 1})
+        control->on_worker({.kind = WorkerEvent::Kind::stream_bound, .worker = worker, .session = 1, .stream = 100u + worker, .time_ns = now});
+    pass(100);
+    control->on_worker({.kind = WorkerEvent::Kind::session_quiet, .worker = 0, .session = 1, .time_ns = now});
+    EXPECT_EQ(control->active_calls(), 1u);
+    control->on_worker({.kind = WorkerEvent::Kind::session_quiet, .worker = 1, .session = 1, .time_ns = now});
+    EXPECT_EQ(control->active_calls(), 0u);
+    // Both answer before the recording is complete.
+    control->on_worker({.kind = WorkerEvent::Kind::session_ended, .worker = 0, .session = 1});
+    EXPECT_FALSE(outputs.documents.back().final);
+    control->on_worker({.kind = WorkerEvent::Kind::session_ended, .worker = 1, .session = 1});
+    EXPECT_TRUE(outputs.documents.back().final);
+}
+
+TEST_F(CallControlTest, WithoutAFreeChannelTheCallIsKnownButNotRecorded) {
+    restart({.channels = 1});
+    establish(1, "a", "1111");
+    establish(2, "b", "2222");
+    EXPECT_EQ(outputs.numbers["ident"], 1u);
+    EXPECT_EQ(outputs.lines.size(), 1u);
+    bye(1);
+    EXPECT_EQ(control->record_start({.device_id = "2222"}, {}, now), CallOutcome::ok);
+    EXPECT_EQ(outputs.numbers["ident"], 2u);
+    bye(2);
+    EXPECT_TRUE(control->idle());
+}
+
+TEST_F(CallControlTest, TheApiTagsTheCallThatSipShows) {
+    establish(1, "a", "1111");
+    FieldUpdate update;
+    update.user[1] = "Customer 564582";
+    EXPECT_EQ(control->call_start({.device_id = "1111", .instance = "37"}, update, now), CallOutcome::ok);
+    EXPECT_EQ(control->active_calls(), 1u);
+    EXPECT_EQ(last_document().user[1], "Customer 564582");
+    EXPECT_EQ(last_document().call_instance, "37");
+    EXPECT_EQ(control->call_update({.device_id = "1111", .instance = "37"}, update, now), CallOutcome::ok);
+    EXPECT_EQ(control->call_update({.device_id = "1111", .instance = "38"}, update, now), CallOutcome::not_in_call);
+    EXPECT_EQ(control->call_update({.device_alias = "nobody"}, update, now), CallOutcome::device_invalid);
+}
+
+TEST_F(CallControlTest, ACallAnnouncedByTheApiBecomesTheOneThatSipShows) {
+    FieldUpdate update;
+    update.user[0] = "Gold";
+    control->call_start({.device_id = "1111"}, update, now);
+    EXPECT_EQ(outputs.types(), (Types{"CALLSTART"}));
+    establish(1, "a", "1111");
+    EXPECT_EQ(outputs.types(), (Types{"CALLSTART", "RECORDINGSTARTED"}));
+    EXPECT_EQ(last_document().user[0], "Gold");
+    EXPECT_EQ(last_document().ani, "a");
+    bye(1);
+    EXPECT_TRUE(control->idle());
+}
+
+TEST_F(CallControlTest, AnApiCallFindsItsMediaByTheAddressThatTheDeviceRegistered) {
+    sip(SipRegistered{"1111", kCallee.ip, "1111", 3600});
+    EXPECT_EQ(control->call_start({.device_id = "1111"}, {}, now), CallOutcome::ok);
+    ASSERT_EQ(outputs.decisions.size(), 1u);
+    EXPECT_EQ(outputs.decisions[0].endpoint, (Endpoint{kCallee.ip, 0}));
+    bound(1, 100, CallParty::callee);
+    EXPECT_EQ(control->call_stop({.device_id = "1111"}, now + kNsPerSecond), CallOutcome::ok);
+    answer_workers();
+    answer_writer();
+    EXPECT_EQ(outputs.complete.size(), 1u);
+    EXPECT_EQ(control->call_stop({.device_id = "1111"}, now), CallOutcome::nothing_active);
+}
+
+TEST_F(CallControlTest, RecordStartOverARecordedCallMakesAPartialRecordingOfItsOwn) {
+    establish(1, "a", "1111");
+    bound(1, 100, CallParty::caller);
+    pass(10);
+    EXPECT_EQ(control->record_start({.device_id = "1111"}, {}, now), CallOutcome::ok);
+    EXPECT_EQ(control->channels().in_use(), 2u);
+    pass(5);
+    EXPECT_EQ(control->record_stop({.device_id = "1111"}, {}, now), CallOutcome::ok);
+    EXPECT_EQ(last_document().ident, 2u);
+    EXPECT_EQ(last_document().duration_ns(), 5 * kNsPerSecond);
+    EXPECT_EQ(last_document().streams.size(), 1u);  // the same media
+    EXPECT_TRUE(outputs.complete.empty());          // its last second may still be on the ring
+    answer_writer();
+    EXPECT_EQ(outputs.complete, (std::vector<std::uint64_t>{2}));
+    EXPECT_EQ(control->active_calls(), 1u);
+    bye(1);
+    EXPECT_EQ(outputs.complete, (std::vector<std::uint64_t>{2, 1}));
+}
+
+TEST_F(CallControlTest, RecordStopEndsTheCallsOwnRecordingAndRecordStartBeginsAnother) {
+    establish(1, "a", "1111");
+    EXPECT_EQ(control->record_stop({.device_id = "1111"}, {}, now), CallOutcome::ok);
+    EXPECT_EQ(control->record_stop({.device_id = "1111"}, {}, now), CallOutcome::nothing_active);
+    answer_workers();
+    answer_writer();
+    EXPECT_EQ(outputs.complete.size(), 1u);
+    outputs.decisions.clear();
+    EXPECT_EQ(control->record_start({.device_id = "1111"}, {}, now), CallOutcome::ok);
+    EXPECT_EQ(outputs.decisions.size(), 2u);  // the same endpoints, for a session of its own
+    EXPECT_EQ(outputs.decisions[0].session, 2u);
+    bye(1);
+    EXPECT_EQ(outputs.complete.size(), 2u);
+    EXPECT_TRUE(control->idle());
+}
+
+TEST_F(CallControlTest, MaxRecordTimeEndsARecordingAndNotTheCall) {
+    FieldUpdate update;
+    update.max_record_time_s = 5;
+    establish(1, "a", "1111");
+    control->call_start({.device_id = "1111"}, update, now);
+    pass(4);
+    EXPECT_NE(control->devices().at("1111").latest_call()->recording_now(), nullptr);
+    pass(2);
+    EXPECT_EQ(control->devices().at("1111").latest_call()->recording_now(), nullptr);
+    answer_workers();
+    EXPECT_EQ(last_document().duration_ns(), 5 * kNsPerSecond);
+    EXPECT_EQ(control->active_calls(), 1u);
+}
+
+TEST_F(CallControlTest, MediaBehindTheByeIsPartOfTheRecording) {
+    establish(1, "a", "1111");
+    bound(1, 100, CallParty::caller);
+    pass(2);
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    const TimeNs bye_ns = now;
+    pass(1);
+    control->on_worker({.kind = WorkerEvent::Kind::stream_left, .session = 1, .stream = 100, .time_ns = bye_ns + 80 * kNsPerMs,
+                        .counters = {.stored = 104}, .extent_units = 104 * 160});
+    answer_workers();
+    EXPECT_EQ(last_document().stop_ns, bye_ns + 100 * kNsPerMs);
+    EXPECT_EQ(last_document().streams[0].duration_ns, 104 * 20 * kNsPerMs);
+    EXPECT_EQ(last_document().streams[0].counters.stored, 104u);
+}
+
+TEST_F(CallControlTest, TheLogicalFileNameIsUnique) {
+    establish(1, "a", "../etc");
+    const std::string first = last_document().filename;
+    EXPECT_NE(first.find("/.._etc/.._etc-"), std::string::npos) << first;
+    outputs.taken.insert(first);
+    bye(1);
+    now -= kNsPerSecond;  // within the same second
+    establish(2, "a", "../etc");
+    EXPECT_EQ(last_document().filename, first.substr(0, first.size() - 4) + "-2.wav");
+}
+
+TEST_F(CallControlTest, AnUpdateOfARecordingThatIsBeingCompletedIsNotLost) {
+    establish(1, "a", "1111");
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    pass(1);
+    answer_workers();
+    FieldUpdate update;
+    update.user[3] = "Sales Call";
+    EXPECT_TRUE(control->update_active(1, update));
+    EXPECT_EQ(last_document().user[3], "Sales Call");
+    EXPECT_EQ(last_document().state, RecordingState::stored);
+    answer_writer();
+    EXPECT_FALSE(control->update_active(1, update));  // it is in the index now
+}
+
+TEST_F(CallControlTest, EndAllCompletesEverything) {
+    restart({.channels = 10});
+    for (std::uint64_t call = 1; call <= 5; ++call) establish(call, "a", std::to_string(call));
+    control->call_start({.device_id = "99"}, {}, now);
+    sip(SipCallEnded{3, SipCallEnd::bye, 0});
+    control->end_all(now, "shutdown");
+    answer_workers();
+    answer_writer();
+    EXPECT_EQ(outputs.complete.size(), 5u);
+    EXPECT_TRUE(control->idle());
+}
+
+TEST_F(CallControlTest, KernelDropsDuringARecordingAreInItsLedger) {
+    outputs.kernel_drops = 100;
+    establish(1, "a", "1111");
+    outputs.kernel_drops = 107;
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    pass(1);
+    answer_workers();
+    EXPECT_EQ(last_document().dropped_kernel, 7u);
+}
+
+}  // namespace
+}  // namespace spantape

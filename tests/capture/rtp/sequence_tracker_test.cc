@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "capture/rtp/sequence_tracker.h"
+
+#include <gtest/gtest.h>
+
+namespace spantape {
+namespace {
+
+constexpr auto kStore = SequenceTracker::Verdict::store;
+constexpr auto kDuplicate = SequenceTracker::Verdict::duplicate;
+
+struct Feed {
+    SequenceTracker tracker;
+    SequenceTracker::Verdict operator()(int sequence, std::int64_t timestamp) {
+        return tracker.on_frame(static_cast<std::uint16_t>(sequence), static_cast<std::uint32_t>(timestamp), 160);
+    }
+};
+
+TEST(SequenceTracker, CountsGapsAndTakesLateFramesBack) {
+    Feed feed;
+    for (const int n : {1, 2, 5, 6}) EXPECT_EQ(feed(n, n * 160), kStore);
+    EXPECT_EQ(feed.tracker.lost(), 2u);
+    EXPECT_EQ(feed(4, 4 * 160), kStore);
+    EXPECT_EQ(feed.tracker.lost(), 1u);
+}
+
+TEST(SequenceTracker, AFrameSeenTwiceIsADuplicateWithinTheWindow) {
+    Feed feed;
+    for (int n = 0; n < 40; ++n) {
+        EXPECT_EQ(feed(n, n * 160), kStore);
+        EXPECT_EQ(feed(n, n * 160), kDuplicate);
+        if (n >= 10) {
+            EXPECT_EQ(feed(n - 10, (n - 10) * 160), kDuplicate);
+        }
+    }
+    EXPECT_EQ(feed.tracker.lost(), 0u);
+}
+
+TEST(SequenceTracker, WrapsWithoutLoss) {
+    Feed feed;
+    for (int n = 65530; n < 65546; ++n) EXPECT_EQ(feed(n, std::int64_t{0xfffffc00} + (n - 65530) * 160), kStore);
+    EXPECT_EQ(feed.tracker.lost(), 0u);
+    EXPECT_EQ(feed.tracker.extent_units(), 16u * 160);
+}
+
+// Field notes: streams restart on the same SSRC, hundreds of numbers back; none of those frames may be thrown away.
+TEST(SequenceTracker, ARestartHundredsBackIsStoredAndIsNoLoss) {
+    Feed feed;
+    for (int n = 1000; n < 1400; ++n) EXPECT_EQ(feed(n, n * 160), kStore);
+    for (int n = 1000; n < 1100; ++n) EXPECT_EQ(feed(n, n * 160), kStore) << n;
+    EXPECT_EQ(feed.tracker.lost(), 0u);
+    EXPECT_EQ(feed.tracker.extent_units(), 500u * 160);
+}
+
+TEST(SequenceTracker, TheSameNumberWithAnotherTimestampIsNoDuplicate) {
+    Feed feed;
+    for (int n = 0; n < 20; ++n) feed(n, n * 160);
+    EXPECT_EQ(feed(15, 900'000), kStore);
+    EXPECT_EQ(feed(16, 900'160), kStore);
+}
+
+TEST(SequenceTracker, AJumpFarAheadIsARestartNotALoss) {
+    Feed feed;
+    for (int n = 0; n < 10; ++n) feed(n, n * 160);
+    for (int n = 20000; n < 20010; ++n) feed(n, n * 160);
+    EXPECT_EQ(feed.tracker.lost(), 0u);
+}
+
+TEST(SequenceTracker, ALoneStrayPacketChangesNothing) {
+    Feed feed;
+    for (int n = 100; n < 110; ++n) feed(n, n * 160);
+    feed(40000, 77);
+    for (int n = 110; n < 120; ++n) feed(n, n * 160);
+    EXPECT_EQ(feed.tracker.lost(), 0u);
+    EXPECT_EQ(feed.tracker.extent_units(), 20u * 160);
+}
+
+TEST(SequenceTracker, TheExtentFollowsTimestampsOverSilence) {
+    Feed feed;
+    feed(1, 0);
+    feed(2, 160);
+    feed(3, 8160);  // a second of suppressed silence
+    EXPECT_EQ(feed.tracker.extent_units(), 8160u + 160);
+}
+
+// The last end packets of a DTMF event repeat number and timestamp (RFC 4733 §2.5.1.4).
+TEST(SequenceTracker, RepeatedEndPacketsOfADtmfEventAreDuplicates) {
+    Feed feed;
+    feed(1, 0);
+    feed(2, 160);
+    EXPECT_EQ(feed(3, 160), kStore);
+    EXPECT_EQ(feed(3, 160), kDuplicate);
+    EXPECT_EQ(feed(3, 160), kDuplicate);
+    EXPECT_EQ(feed(4, 960), kStore);
+}
+
+}  // namespace
+}  // namespace spantape

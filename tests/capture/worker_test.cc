@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// The worker from outside: packets and decisions in; rings, events and counters out.
+#include "capture/worker.h"
+
+#include <deque>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace spantape {
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+void put16(Bytes& out, std::size_t value) {
+    out.push_back(static_cast<std::uint8_t>(value >> 8));
+    out.push_back(static_cast<std::uint8_t>(value));
+}
+
+// Raw IPv4 and UDP.
+Bytes udp(const Endpoint& from, const Endpoint& to, const Bytes& payload) {
+    Bytes out{0x45, 0};
+    put16(out, 28 + payload.size());
+    out.insert(out.end(), {0, 0, 0, 0, 64, 17, 0, 0});
+    out.insert(out.end(), from.ip.bytes.begin() + 12, from.ip.bytes.end());
+    out.insert(out.end(), to.ip.bytes.begin() + 12, to.ip.bytes.end());
+    put16(out, from.port);
+    put16(out, to.port);
+    put16(out, 8 + payload.size());
+    put16(out, 0);
+    out.insert(out.end(), payload.begin(), payload.end());
+    return out;
+}
+
+Bytes rtp(std::uint32_t ssrc, int sequence, std::size_t payload_bytes = 160, std::uint8_t fill = 0xaa) {
+    Bytes out{0x80, 0};
+    put16(out, static_cast<std::size_t>(sequence) & 0xffff);
+    const auto timestamp = static_cast<std::uint32_t>(sequence) * 160;
+    for (const std::uint32_t word : {timestamp, ssrc})
+        for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<std::uint8_t>(word >> shift));
+    out.resize(12 + payload_bytes, fill);
+    return out;
+}
+
+Endpoint at(const char* ip, std::uint16_t port) { return {*IpAddress::parse(ip), port}; }
+const Endpoint kCaller = at("10.0.0.1", 4000);
+const Endpoint kCallee = at("10.0.0.2", 5000);
+
+class WorkerTest : public ::testing::Test {
+protected:
+    explicit WorkerTest(std::uint32_t streams = 64)
+        : links_(streams, control_, signalling_),
+          worker_({.max_streams = streams, .ring_bytes = 4096, .media_timeout_ns = 5 * kNsPerSecond}, {}, links_) {}
+
+    void send(const Endpoint& from, const Endpoint& to, const Bytes& payload, TimeNs time_ns = -1) {
+        if (time_ns < 0) time_ns = now_ns_ += 20 * kNsPerMs;
+        const Bytes bytes = udp(from, to, payload);
+        const Packet packet{bytes.data(), static_cast<std::uint32_t>(bytes.size()), static_cast<std::uint32_t>(bytes.size()),
+                            time_ns, LinkType::raw_ip, 0};
+        worker_.process(std::span(&packet, 1), true);
+    }
+    void decide(Decision decision) {
+        ASSERT_TRUE(links_.decisions.push(std::move(decision)));
+        worker_.step();
+    }
+    void watch(std::uint64_t session, const Endpoint& endpoint, CallParty party) {
+        decide({.kind = Decision::Kind::watch, .party = party, .session = session, .endpoint = endpoint});
+    }
+    std::vector<WorkerEvent> events(WorkerEvent::Kind kind) {
+        while (const auto event = links_.events.pop()) seen_.push_back(*event);
+        std::vector<WorkerEvent> out;
+        for (const auto& event : seen_)
+            if (event.kind == kind) out.push_back(event);
+        return out;
+    }
+    StreamHandle* opened() {
+        const auto handle = links_.writer.opened.pop();
+        return handle ? *handle : nullptr;
+    }
+    // All records of a ring, consumed.
+    static std::vector<RingRecord> drain(StreamHandle& handle) {
+        std::vector<RingRecord> records;
+        for (auto bytes = handle.ring.front(); !bytes.empty(); bytes = handle.ring.front()) {
+            RingRecord record;
+            std::memcpy(&record, bytes.data(), sizeof record);
+            EXPECT_EQ(bytes.size(), sizeof record + record.payload_bytes);
+            records.push_back(record);
+            handle.ring.pop();
+        }
+        return records;
+    }
+    std::uint64_t drops(DropReason reason) { return worker_.counters().drops[static_cast<std::size_t>(reason)].get(); }
+
+    Wakeup control_, signalling_;
+    WorkerLinks links_;
+    Worker worker_;
+    const TimeNs began_ns_ = wall_clock_ns();  // without sources the worker's clock is the wall's
+    TimeNs now_ns_ = began_ns_;
+    std::vector<WorkerEvent> seen_;
+};
+
+TEST_F(WorkerTest, FramesOfAWatchedEndpointGoToTheWriterInOrder) {
+    watch(1, kCallee, CallParty::callee);
+    for (int n = 0; n < 10; ++n) send(kCaller, kCallee, rtp(7, n));
+    StreamHandle* handle = opened();
+    ASSERT_NE(handle, nullptr);
+    EXPECT_EQ(handle->session_id, 1u);
+    EXPECT_EQ(handle->flow.ssrc, 7u);
+    const auto records = drain(*handle);
+    ASSERT_EQ(records.size(), 10u);
+    for (std::size_t n = 0; n < 10; ++n) EXPECT_EQ(records[n].sequence, n);
+    const auto bound = events(WorkerEvent::Kind::stream_bound);
+    ASSERT_EQ(bound.size(), 1u);
+    EXPECT_EQ(bound[0].sender, CallParty::caller);
+}
+
+TEST_F(WorkerTest, MediaThatCameBeforeTheDecisionIsKept) {
+    for (int n = 0; n < 5; ++n) send(kCaller, kCallee, rtp(7, n));
+    EXPECT_EQ(opened(), nullptr);
+    watch(1, kCallee, CallParty::callee);
+    StreamHandle* handle = opened();
+    ASSERT_NE(handle, nullptr);
+    EXPECT_EQ(drain(*handle).size(), 5u);
+    EXPECT_EQ(events(WorkerEvent::Kind::stream_bound).at(0).time_ns, began_ns_ + 20 * kNsPerMs);
+}
+
+TEST_F(WorkerTest, AnUnclaimedStreamKeepsItsNewestFrames) {
+    for (int n = 0; n < 500; ++n) send(kCaller, kCallee, rtp(7, n));
+    watch(1, kCallee, CallParty::callee);
+    const auto records = drain(*opened());
+    ASSERT_GT(records.size(), 10u);
+    EXPECT_EQ(records.back().sequence, 499u);
+    EXPECT_EQ(drops(DropReason::unwatched), 500 - records.size());
+    EXPECT_EQ(events(WorkerEvent::Kind::stream_bound).at(0).time_ns, records.front().arrival_ns);
+}
+
+TEST_F(WorkerTest, RestsOfAnEarlierCallOnTheSamePortsAreNotTheNewCalls) {
+    send(kCaller, kCallee, rtp(7, 1));
+    now_ns_ += 3 * kNsPerSecond;
+    send(kCaller, at("10.9.9.9", 9), rtp(8, 1));  // time passes
+    watch(1, kCallee, CallParty::callee);
+    EXPECT_EQ(opened(), nullptr);
+    send(kCaller, kCallee, rtp(7, 200));
+    EXPECT_EQ(drain(*opened()).size(), 1u);
+}
+
+TEST_F(WorkerTest, ADuplicateIsStoredOnce) {
+    watch(1, kCallee, CallParty::callee);
+    for (int n = 0; n < 5; ++n) {
+        send(kCaller, kCallee, rtp(7, n));
+        send(kCaller, kCallee, rtp(7, n));
+    }
+    EXPECT_EQ(drain(*opened()).size(), 5u);
+    EXPECT_EQ(drops(DropReason::duplicate), 5u);
+}
+
+TEST_F(WorkerTest, TheSameSsrcInBothDirectionsIsTwoStreams) {
+    watch(1, kCaller, CallParty::caller);
+    watch(1, kCallee, CallParty::callee);
+    for (int n = 0; n < 3; ++n) {
+        send(kCaller, kCallee, rtp(7, n));
+        send(kCallee, kCaller, rtp(7, n));
+    }
+    EXPECT_EQ(drain(*opened()).size(), 3u);
+    EXPECT_EQ(drain(*opened()).size(), 3u);
+    const auto bound = events(WorkerEvent::Kind::stream_bound);
+    ASSERT_EQ(bound.size(), 2u);
+    EXPECT_NE(bound[0].sender, bound[1].sender);
+    EXPECT_FALSE(bound[1].relay_copy);
+}
+
+TEST_F(WorkerTest, TheOtherLegOfARelayIsFoundAndMarked) {
+    const Endpoint outside = at("192.0.2.7", 7000);
+    const Endpoint relay_in = at("10.0.0.1", 6000);  // the relay's other port
+    watch(1, kCallee, CallParty::callee);
+    for (int n = 0; n < 4; ++n) {
+        send(outside, relay_in, rtp(7, n));
+        send(kCaller, kCallee, rtp(7, n));
+    }
+    const auto bound = events(WorkerEvent::Kind::stream_bound);
+    ASSERT_EQ(bound.size(), 2u);
+    EXPECT_FALSE(bound[0].relay_copy);
+    EXPECT_TRUE(bound[1].relay_copy);
+    EXPECT_EQ(bound[0].sender, bound[1].sender);
+    // Another stream that has nothing but the SSRC in common is none.
+    send(at("172.16.0.1", 1), at("172.16.0.2", 2), rtp(7, 4));
+    EXPECT_EQ(events(WorkerEvent::Kind::stream_bound).size(), 2u);
+}
+
+TEST_F(WorkerTest, OppositeDirectionsBetweenTwoHostsAreOppositeParties) {
+    // The SDP names the callee's address only, and both flows touch it.
+    watch(1, at("10.0.0.2", 5000), CallParty::callee);
+    watch(1, at("10.0.0.2", 5002), CallParty::caller);
+    send(at("10.0.0.2", 5002), at("10.0.0.7", 4376), rtp(1, 1));
+    send(at("10.0.0.7", 4376), at("10.0.0.2", 5000), rtp(2, 1));
+    const auto bound = events(WorkerEvent::Kind::stream_bound);
+    ASSERT_EQ(bound.size(), 2u);
+    EXPECT_NE(bound[0].sender, bound[1].sender);
+}
+
+TEST_F(WorkerTest, EndingASessionPutsTheEndAfterItsFramesAndTellsWhatWasSeen) {
+    watch(1, kCallee, CallParty::callee);
+    for (const int n : {0, 1, 3}) send(kCaller, kCallee, rtp(7, n));
+    StreamHandle* handle = opened();
+    decide({.kind = Decision::Kind::end_session, .session = 1});
+    const auto records = drain(*handle);
+    ASSERT_EQ(records.size(), 4u);
+    EXPECT_EQ(records.back().kind, RingRecordKind::end);
+    const auto left = events(WorkerEvent::Kind::stream_left);
+    ASSERT_EQ(left.size(), 1u);
+    EXPECT_EQ(left[0].counters.stored, 3u);
+    EXPECT_EQ(left[0].counters.lost_before, 1u);
+    EXPECT_EQ(left[0].extent_units, 4u * 160);
+    EXPECT_EQ(events(WorkerEvent::Kind::session_ended).size(), 1u);
+    // The flow goes on: it is nobody's now.
+    send(kCaller, kCallee, rtp(7, 4));
+    EXPECT_EQ(opened(), nullptr);
+}
+
+TEST_F(WorkerTest, AnUnknownSessionsEndIsAnsweredToo) {
+    decide({.kind = Decision::Kind::end_session, .session = 99});
+    EXPECT_EQ(events(WorkerEvent::Kind::session_ended).size(), 1u);
+}
+
+TEST_F(WorkerTest, TheEndWaitsForRoomInAFullRing) {
+    watch(1, kCallee, CallParty::callee);
+    for (int n = 0; n < 100; ++n) {  // live: drops when full
+        const Bytes bytes = udp(kCaller, kCallee, rtp(7, n));
+        const Packet packet{bytes.data(), static_cast<std::uint32_t>(bytes.size()), static_cast<std::uint32_t>(bytes.size()),
+                            now_ns_ += 20 * kNsPerMs, LinkType::raw_ip, 0};
+        worker_.process(std::span(&packet, 1), false);
+    }
+    StreamHandle* handle = opened();
+    const std::uint64_t lost = drops(DropReason::ring_full);
+    EXPECT_GT(lost, 0u);
+    std::byte* filler = nullptr;  // no room for even the end record
+    while ((filler = handle->ring.reserve(0)) != nullptr) handle->ring.commit();
+    decide({.kind = Decision::Kind::end_session, .session = 1});
+    EXPECT_TRUE(events(WorkerEvent::Kind::session_ended).empty());
+    std::vector<RingRecord> records;
+    while (!handle->ring.front().empty() || handle->ring.used_bytes() > 0) handle->ring.pop();
+    worker_.step();
+    EXPECT_EQ(events(WorkerEvent::Kind::session_ended).size(), 1u);
+    records = drain(*handle);
+    ASSERT_EQ(records.size(), 1u);
+    EXPECT_EQ(records[0].kind, RingRecordKind::end);
+    EXPECT_EQ(records[0].lost_us, lost);
+    EXPECT_EQ(events(WorkerEvent::Kind::stream_left)[0].counters.dropped_us, lost);
+}
+
+TEST_F(WorkerTest, WhatWasDroppedIsToldBeforeTheNextFrame) {
+    watch(1, kCallee, CallParty::callee);
+    const auto live = [&](int n) {
+        const Bytes bytes = udp(kCaller, kCallee, rtp(7, n));
+        const Packet packet{bytes.data(), static_cast<std::uint32_t>(bytes.size()), static_cast<std::uint32_t>(bytes.size()),
+                            now_ns_ += 20 * kNsPerMs, LinkType::raw_ip, 0};
+        worker_.process(std::span(&packet, 1), false);
+    };
+    int n = 0;
+    while (drops(DropReason::ring_full) < 3) live(n++);
+    StreamHandle* handle = opened();
+    const std::size_t before = drain(*handle).size();
+    EXPECT_EQ(before, static_cast<std::size_t>(n) - 3);
+    live(n);
+    const auto records = drain(*handle);
+    ASSERT_EQ(records.size(), 2u);
+    EXPECT_EQ(records[0].kind, RingRecordKind::gap);
+    EXPECT_EQ(records[0].lost_us, 3u);
+    EXPECT_EQ(records[1].sequence, n);
+}
+
+TEST_F(WorkerTest, ASlotComesBackFromTheWriterAndIsUsedAgain) {
+    for (std::uint64_t round = 1; round <= 200; ++round) {  // more sessions than slots
+        watch(round, kCallee, CallParty::callee);
+        send(kCaller, kCallee, rtp(static_cast<std::uint32_t>(round), 1));
+        StreamHandle* handle = opened();
+        ASSERT_NE(handle, nullptr) << round;
+        decide({.kind = Decision::Kind::end_session, .session = round});
+        drain(*handle);
+        ASSERT_TRUE(links_.writer.returned.push(std::move(handle)));
+        worker_.step();
+    }
+    EXPECT_EQ(drops(DropReason::no_stream_slot), 0u);
+}
+
+TEST_F(WorkerTest, AFloodOfUnknownFlowsPushesOutOnlyUnclaimedStreams) {
+    watch(1, kCallee, CallParty::callee);
+    send(kCaller, kCallee, rtp(7, 0));
+    StreamHandle* handle = opened();
+    for (std::uint32_t n = 0; n < 1000; ++n) send(at("198.51.100.1", static_cast<std::uint16_t>(n)), at("198.51.100.2", 2000), rtp(n, 1));
+    send(kCaller, kCallee, rtp(7, 1));
+    EXPECT_EQ(drain(*handle).size(), 2u);
+    EXPECT_EQ(drops(DropReason::no_stream_slot), 0u);
+    EXPECT_GT(drops(DropReason::unwatched), 900u);
+}
+
+TEST_F(WorkerTest, ASilentSessionIsReportedOnceItsTimeIsOver) {
+    watch(1, kCallee, CallParty::callee);
+    send(kCaller, kCallee, rtp(7, 0));
+    const TimeNs last_ns = now_ns_;
+    const auto elsewhere = [&] { send(at("10.9.9.9", 1), at("10.9.9.8", 2), rtp(1, 1)); };
+    now_ns_ += 4 * kNsPerSecond;
+    elsewhere();
+    EXPECT_TRUE(events(WorkerEvent::Kind::session_quiet).empty());
+    now_ns_ += 2 * kNsPerSecond;
+    elsewhere();
+    const auto quiet = events(WorkerEvent::Kind::session_quiet);
+    ASSERT_FALSE(quiet.empty());
+    EXPECT_EQ(quiet[0].session, 1u);
+    EXPECT_EQ(quiet[0].time_ns, last_ns);
+}
+
+TEST_F(WorkerTest, SipIsForwardedFromAnyPortAndOtherUdpIsCounted) {
+    const std::string text = "OPTIONS sip:a@b SIP/2.0\r\n\r\n";
+    const Bytes message(text.begin(), text.end());
+    send(at("10.0.0.1", 5082), at("10.0.0.2", 5080), message);
+    const auto record = links_.signalling.front();
+    ASSERT_EQ(record.size(), sizeof(SignallingRecord) + text.size());
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(record.data()) + sizeof(SignallingRecord), text.size()), text);
+    send(kCaller, kCallee, Bytes{0, 1, 2, 3});
+    EXPECT_EQ(drops(DropReason::not_rtp), 1u);
+}
+
+TEST_F(WorkerTest, EveryPacketIsStoredForwardedOrCountedUnderOneReason) {
+    watch(1, kCallee, CallParty::callee);
+    const std::string text = "SIP/2.0 200 OK\r\n\r\n";
+    for (int n = 0; n < 50; ++n) {
+        send(kCaller, kCallee, rtp(7, n / 2));
+        send(kCallee, kCaller, Bytes{0x80, 200, 0, 1, 0, 0, 0, 0});
+        send(kCaller, kCallee, Bytes(text.begin(), text.end()));
+        send(kCaller, kCallee, Bytes{});
+        send(kCaller, kCallee, rtp(7, 5000 + n, 3000));  // larger than the ring takes
+    }
+    std::uint64_t counted = worker_.counters().stored.get() + worker_.counters().sip_messages.get();
+    for (const auto& drop : worker_.counters().drops) counted += drop.get();
+    EXPECT_EQ(counted, worker_.counters().packets.get());
+}
+
+}  // namespace
+}  // namespace spantape

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Fixtures of the end-to-end tests: black box, real sockets, real captures, real SIP peers."""
+
+import os
+
+import pytest
+
+from support import network, phones, programs
+
+
+def pytest_report_header():
+    return f"programs: {programs.BUILD}; captures: {programs.CAPTURES}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs_are_built():
+    for path in (programs.SPANTAPED, programs.SPANTAPE):
+        if not os.access(path, os.X_OK):
+            pytest.fail(f"not built: {path} (SPANTAPE_BUILD names the build directory)", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def networks():
+    """Skips, with the reason, where networks cannot be made."""
+    reason = network.unusable() or programs.missing("ip", "tc", "tcpdump", "ethtool")
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def port(networks):
+    cable = network.Port()
+    yield cable
+    cable.close()
+
+
+@pytest.fixture(scope="module")
+def exchange(port):
+    office = phones.Exchange(port)
+    yield office
+    office.close()
+
+
+@pytest.fixture(scope="module")
+def mirror(networks):
+    hosts = network.Mirror()
+    yield hosts
+    hosts.close()
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory, request):
+    return tmp_path_factory.mktemp(request.module.__name__)
+
+
+@pytest.fixture
+def start_daemon(tmp_path):
+    """Starts appliances for one test and ends them after it."""
+    started = []
+
+    def start(*arguments, **sections):
+        daemon = programs.Daemon(*arguments, **sections) if arguments else programs.Daemon(tmp_path, [], **sections)
+        started.append(daemon)
+        return daemon.start()
+
+    yield start
+    for daemon in started:
+        if daemon.alive():
+            daemon.kill()

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Calls made by hand, frame by frame, into a Port: for tests that hold a call open or must know every sample of it."""
+
+import itertools
+import threading
+import time
+
+from support import audio, peers, wire
+
+_numbers = itertools.count(1)
+
+PACKET_S = 0.02
+PACKET_SAMPLES = 160
+
+
+class Exchange:
+    """Sends the media of all open calls, one packet each way every 20 ms, from one thread."""
+
+    def __init__(self, port):
+        self.port = port
+        self.lock = threading.Lock()
+        self.open = []
+        self.running = True
+        self.audio = [audio.encode_ulaw(peers.sweep(8, low, high)) for low, high in ((300, 1000), (1200, 2100))]
+        self.thread = threading.Thread(target=self._pace, daemon=True)
+        self.thread.start()
+
+    def _pace(self):
+        due = time.monotonic()
+        while self.running:
+            with self.lock:
+                for call in self.open:
+                    call.send_media()
+            due += PACKET_S
+            time.sleep(max(0, due - time.monotonic()))
+
+    def call(self, device, caller="5551234", answer=True):
+        """A call from an outside party to `device`, answered at once; talks until end()."""
+        call = PhoneCall(self, device, caller)
+        call.invite()
+        if answer:
+            call.answer()
+        return call
+
+    def close(self):
+        self.running = False
+        self.thread.join(5)
+
+
+class PhoneCall:
+    """One call; `sent` holds the RTP packets of both sides as sent: "far" (the caller's) and "device"."""
+
+    def __init__(self, exchange, device, caller):
+        self.exchange, self.device, self.caller = exchange, device, caller
+        number = next(_numbers)
+        self.call_id = f"hand-made-{number}-{time.time_ns()}"
+        self.hosts = {"far": "198.51.100.7", "device": "10.92.0.20"}
+        self.ports = {"far": 20000 + 2 * number, "device": 40000 + 2 * number}
+        self.ssrc = {"far": 0x50000000 + number, "device": 0x60000000 + number}
+        self.sent = {"far": [], "device": []}
+        self.answered = self.ended = 0.0
+        self.count = 0
+
+    def _sip(self, sender, lines, body=""):
+        source, target = ("far", "device") if sender == "far" else ("device", "far")
+        if body:
+            lines = [*lines, "Content-Type: application/sdp"]
+        text = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body])
+        self.exchange.port.send(wire.udp_frame((self.hosts[source], 5060), (self.hosts[target], 5060), text.encode()))
+
+    def _headers(self, cseq, to_tag=True):
+        return [f"Via: SIP/2.0/UDP {self.hosts['far']}:5060;branch=z9hG4bK{self.call_id}{cseq.replace(' ', '')}",
+                f"From: <sip:{self.caller}@{self.hosts['far']}>;tag=f{self.call_id}",
+                f"To: <sip:{self.device}@{self.hosts['device']}>" + (f";tag=t{self.call_id}" if to_tag else ""),
+                f"Call-ID: {self.call_id}", f"CSeq: {cseq}", "Max-Forwards: 70"]
+
+    def _sdp(self, side):
+        return "\r\n".join(["v=0", f"o=- 1 1 IN IP4 {self.hosts[side]}", "s=-", f"c=IN IP4 {self.hosts[side]}", "t=0 0",
+                            f"m=audio {self.ports[side]} RTP/AVP 0", "a=rtpmap:0 PCMU/8000", "a=ptime:20", ""])
+
+    def _uri(self):
+        return f"sip:{self.device}@{self.hosts['device']}"
+
+    def invite(self):
+        self._sip("far", [f"INVITE {self._uri()} SIP/2.0", *self._headers("1 INVITE", False),
+                          f"Contact: <sip:{self.caller}@{self.hosts['far']}>"], self._sdp("far"))
+
+    def answer(self):
+        self._sip("device", ["SIP/2.0 200 OK", *self._headers("1 INVITE"), f"Contact: <{self._uri()}>"],
+                  self._sdp("device"))
+        self._sip("far", [f"ACK {self._uri()} SIP/2.0", *self._headers("1 ACK")])
+        self.answered = time.time()
+        with self.exchange.lock:
+            self.exchange.open.append(self)
+
+    def send_media(self):
+        for side, other, sound in (("far", "device", 0), ("device", "far", 1)):
+            whole = self.exchange.audio[sound]
+            start = self.count * PACKET_SAMPLES % (len(whole) - PACKET_SAMPLES)
+            payload = whole[start:start + PACKET_SAMPLES]
+            packet = wire.RtpPacket(time.time(), 0, 100 + self.count, 160 * self.count, self.ssrc[side], payload)
+            self.exchange.port.send(wire.udp_frame(
+                (self.hosts[side], self.ports[side]), (self.hosts[other], self.ports[other]),
+                wire.rtp_bytes(0, packet.sequence, packet.timestamp, packet.ssrc, payload, self.count == 0)))
+            self.sent[side].append(packet)
+        self.count += 1
+
+    def end(self):
+        with self.exchange.lock:
+            if self in self.exchange.open:
+                self.exchange.open.remove(self)
+        self.ended = time.time()
+        self._sip("far", [f"BYE {self._uri()} SIP/2.0", *self._headers("2 BYE")])
+        self._sip("device", ["SIP/2.0 200 OK", *self._headers("2 BYE")])
+
+    @property
+    def duration(self):
+        return self.ended - self.answered

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// `export`: recordings to audio files, from a running appliance or straight from a store.
+#include <functional>
+
+#include "tools/cli/audio_files.h"
+#include "tools/cli/commands.h"
+#include "tools/cli/web_client.h"
+
+namespace spantape::cli {
+namespace {
+
+// One recording to a file; its path.
+using Exporter = std::function<Result<std::string>(std::uint64_t ident)>;
+
+// Prints the path of each file. What fails does not keep the others from being exported.
+int export_each(const ExportCommand& command, const Console& console, Progress& progress, const Exporter& exporter) {
+    int status = kFine;
+    for (const std::uint64_t ident : command.idents) {
+        const auto path = exporter(ident);
+        if (path) {
+            progress.clear();
+            console.out << *path << std::endl;
+        } else {
+            progress.warn(fmt::format("recording {}: {}", ident, path.error().message));
+            status = kFailed;
+        }
+    }
+    return status;
+}
+
+int export_from_store(const ExportCommand& command, const Console& console, OutputDirectory& directory,
+                      Progress& progress) {
+    const auto index = Index::open_read_only(command.store + "/index");
+    if (!index) return console.failed(index.error().message);
+    const AudioSource source{**index, command.store + "/segments"};
+    return export_each(command, console, progress, [&](std::uint64_t ident) -> Result<std::string> {
+        const auto recording = source.index.recording(ident);
+        if (!recording) return std::unexpected(recording.error());
+        if (!*recording) return fail("there is no such recording in {}", command.store);
+        const std::string path = directory.choose(audio_file_name(**recording));
+        return write_audio(source, **recording, directory, path, progress, true);
+    });
+}
+
+}  // namespace
+
+int run(const ExportCommand& command, const Console& console) {
+    const auto directory = OutputDirectory::open(command.out);
+    if (!directory) return console.failed(directory.error().message);
+    Progress progress(console);
+    if (!command.store.empty()) return export_from_store(command, console, **directory, progress);
+    return export_each(command, console, progress, [&](std::uint64_t ident) {
+        return download_recording(command.webapi, fmt::to_string(ident), command.format, **directory,
+                                  [&](std::uint64_t bytes, std::uint64_t total) {
+                                      progress.bar(fmt::format("recording {}", ident), bytes, total);
+                                  });
+    });
+}
+
+}  // namespace spantape::cli
