@@ -33,7 +33,9 @@ void pin(std::thread& thread, int cpu) {
 }
 
 // At most 15 characters; shown by top -H and perf.
-void name_thread(std::thread& thread, const std::string& name) { pthread_setname_np(thread.native_handle(), name.c_str()); }
+void name_thread(std::thread& thread, const std::string& name) {
+    pthread_setname_np(thread.native_handle(), name.c_str());
+}
 
 class Wired : public Appliance {
 public:
@@ -59,9 +61,12 @@ public:
         if (!recovered) return std::unexpected(recovered.error());
         const RecoverySummary& summary = recovered->summary;
         if (summary.chunks + summary.recordings + summary.damaged_records != 0)
-            options_.log("info", fmt::format("recovered from segments: {} chunks, {} recording documents, {} damaged records skipped",
-                                             summary.chunks, summary.recordings, summary.damaged_records));
-        auto segments = SegmentWriter::open({.directory = segment_directory(), .segment_bytes = options_.segment_bytes}, recovered->next_segment);
+            options_.log(
+                "info",
+                fmt::format("recovered from segments: {} chunks, {} recording documents, {} damaged records skipped",
+                            summary.chunks, summary.recordings, summary.damaged_records));
+        auto segments = SegmentWriter::open({.directory = segment_directory(), .segment_bytes = options_.segment_bytes},
+                                            recovered->next_segment);
         if (!segments) return std::unexpected(segments.error());
         segments_ = std::move(*segments);
         auto boot = index_->take_numbers("boot", 1);
@@ -91,13 +96,15 @@ public:
             try {
                 workers_.push_back(std::make_unique<Worker>(std::move(worker), std::move(*sources), *links_.back()));
             } catch (const std::bad_alloc&) {
-                return fail("capture.max_streams {}: no memory for rings of {} bytes each", streams, options_.ring_bytes);
+                return fail("capture.max_streams {}: no memory for rings of {} bytes each", streams,
+                            options_.ring_bytes);
             }
             to_writer.push_back(&links_.back()->writer);
         }
         std::vector<WorkerLinks*> links;
         for (const auto& link : links_) links.push_back(link.get());
-        signalling_ = std::make_unique<Signalling>(SipLimits{}, links, sip_events_, sip_forget_, signalling_wakeup_, control_wakeup_);
+        signalling_ = std::make_unique<Signalling>(SipLimits{}, links, sip_events_, sip_forget_, signalling_wakeup_,
+                                                   control_wakeup_);
         writer_ = std::make_unique<MediaWriter>(MediaWriterOptions{options_.flush_ns}, *segments_, *index_, to_writer,
                                                 writer_commands_, writer_events_, control_wakeup_);
         std::vector<const Worker*> workers;

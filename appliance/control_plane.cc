@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <chrono>
 
+#include <fmt/format.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <fmt/format.h>
 
 #include "api/functions/functions.h"
 
@@ -35,8 +35,10 @@ public:
         if (block.next == block.end) {
             const auto first = index_.take_numbers(series, kNumbersAtOnce);
             // Without an index the numbers go on, so that recording does; recover() will find them taken.
-            if (first) block = {*first, *first + kNumbersAtOnce};
-            else block.end += kNumbersAtOnce;
+            if (first)
+                block = {*first, *first + kNumbersAtOnce};
+            else
+                block.end += kNumbersAtOnce;
         }
         return block.next++;
     }
@@ -70,8 +72,14 @@ private:
 class Plane : public ControlPlane, public ControlOutputs {
 public:
     Plane(const ApplianceOptions& options, bool live, ControlLinks links)
-        : options_(options), live_(live), links_(std::move(links)), pool_(kPoolThreads), numbers_(links_.index),
-          wakeup_(io_, dup(links_.control_wakeup.fd())), timer_(io_), patience_(io_),
+        : options_(options),
+          live_(live),
+          links_(std::move(links)),
+          pool_(kPoolThreads),
+          numbers_(links_.index),
+          wakeup_(io_, dup(links_.control_wakeup.fd())),
+          timer_(io_),
+          patience_(io_),
           control_({.core_id = options.core_id,
                     .device_match = options.device_match,
                     .channels = options.channels,
@@ -88,15 +96,14 @@ public:
                       .pool = pool_,
                       .now = [this] { return now(); },
                       .status = [this] { return status(); }}),
-          to_writer_(links_.writer_commands), to_signalling_(links_.sip_forget) {
+          to_writer_(links_.writer_commands),
+          to_signalling_(links_.sip_forget) {
         for (WorkerLinks* worker : links_.workers) to_workers_.emplace_back(worker->decisions);
         for (const Worker* capture : links_.captures)
             if (!capture->sources().empty()) ++workers_reading_;
     }
 
-    ~Plane() override {
-        pool_.join();
-    }
+    ~Plane() override { pool_.join(); }
 
     Result<> listen() {
         if (!options_.serve) return {};
@@ -183,7 +190,8 @@ private:
     [[nodiscard]] bool inputs_waiting() const {
         if (stop_requested_.load() && !finishing_) return true;
         if (!links_.sip_events.empty() || !links_.writer_events.empty()) return true;
-        return std::any_of(links_.workers.begin(), links_.workers.end(), [](const WorkerLinks* w) { return !w->events.empty(); });
+        return std::any_of(links_.workers.begin(), links_.workers.end(),
+                           [](const WorkerLinks* w) { return !w->events.empty(); });
     }
     void take_inputs() {
         links_.control_wakeup.done();
@@ -203,8 +211,10 @@ private:
             }
         if (const auto event = links_.sip_events.pop()) {
             capture_now_ns_ = std::max(capture_now_ns_, event->time_ns);
-            if (event->token != 0) decide(event->worker, {.kind = Decision::Kind::sync, .token = event->token});
-            else control_.on_sip(event->event);
+            if (event->token != 0)
+                decide(event->worker, {.kind = Decision::Kind::sync, .token = event->token});
+            else
+                control_.on_sip(event->event);
             any = true;
         }
         if (const auto event = links_.writer_events.pop()) {
@@ -225,7 +235,8 @@ private:
     void on_writer(const WriterEvent& event) {
         control_.on_writer(event);
         if (const auto* stored = std::get_if<RecordingStored>(&event)) functions_.on_recording_stored(stored->ident);
-        if (const auto* flushed = std::get_if<Flushed>(&event); flushed != nullptr && flushed->token == kLastFlush) done();
+        if (const auto* flushed = std::get_if<Flushed>(&event); flushed != nullptr && flushed->token == kLastFlush)
+            done();
     }
     void retry_outputs() {
         for (std::size_t worker = 0; worker < to_workers_.size(); ++worker) {
@@ -253,8 +264,10 @@ private:
             for (const auto& source : capture->sources())
                 if (const std::string error = source->error(); !error.empty()) options_.log("warning", error);
         options_.log("info", fmt::format("all sources have ended after {} packets", packets()));
-        if (options_.exit_at_end) finish("end_of_capture");
-        else control_.end_all(now(), "end_of_capture");
+        if (options_.exit_at_end)
+            finish("end_of_capture");
+        else
+            control_.end_all(now(), "end_of_capture");
     }
 
     // --- the end: calls end, recordings become durable, servers answer what they owe, the loop stops
@@ -284,8 +297,10 @@ private:
             wakeup_.close();
             io_.stop();
         };
-        if (servers_) servers_->stop(stop_loop);
-        else stop_loop();
+        if (servers_)
+            servers_->stop(stop_loop);
+        else
+            stop_loop();
     }
 
     [[nodiscard]] std::uint64_t packets() const {
@@ -324,7 +339,9 @@ private:
 
 std::vector<api::Element> Plane::status() const {
     std::vector<api::Element> out;
-    const auto add = [&](std::string name, std::uint64_t value) { out.push_back({std::move(name), fmt::to_string(value), {}}); };
+    const auto add = [&](std::string name, std::uint64_t value) {
+        out.push_back({std::move(name), fmt::to_string(value), {}});
+    };
     const auto sum = [&](auto value) {
         std::uint64_t total = 0;
         for (const Worker* capture : links_.captures) total += value(capture->counters());
@@ -380,7 +397,8 @@ std::vector<api::Element> Plane::status() const {
 
 }  // namespace
 
-Result<std::unique_ptr<ControlPlane>> ControlPlane::start(const ApplianceOptions& options, bool live, ControlLinks links) {
+Result<std::unique_ptr<ControlPlane>> ControlPlane::start(const ApplianceOptions& options, bool live,
+                                                          ControlLinks links) {
     auto plane = std::make_unique<Plane>(options, live, std::move(links));
     if (auto listening = plane->listen(); !listening) return std::unexpected(listening.error());
     return plane;

@@ -9,13 +9,13 @@
 #include <thread>
 #include <vector>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include "api/protocol/tls_certificate.h"
 #include "appliance/appliance.h"
@@ -30,19 +30,26 @@ constexpr int kWrongConfiguration = 2;
 std::string json_string(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
-        if (c == '"' || c == '\\') out += '\\', out += c;
-        else if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        else out += c;
+        if (c == '"' || c == '\\')
+            out += '\\', out += c;
+        else if (static_cast<unsigned char>(c) < 0x20)
+            out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        else
+            out += c;
     }
     return out + "\"";
 }
 
 spdlog::level::level_enum level_of(LogLevel level) {
     switch (level) {
-        case LogLevel::debug: return spdlog::level::debug;
-        case LogLevel::info: return spdlog::level::info;
-        case LogLevel::warning: return spdlog::level::warn;
-        case LogLevel::error: return spdlog::level::err;
+        case LogLevel::debug:
+            return spdlog::level::debug;
+        case LogLevel::info:
+            return spdlog::level::info;
+        case LogLevel::warning:
+            return spdlog::level::warn;
+        case LogLevel::error:
+            return spdlog::level::err;
     }
     return spdlog::level::info;
 }
@@ -66,7 +73,8 @@ ApplianceOptions options_from(const Configuration& configuration) {
     options.max_streams = configuration.streams_per_worker();
     options.ring_bytes = std::size_t{configuration.capture.ring_kib} << 10;
     options.sip_ports = configuration.sip.ports;
-    options.media_timeout_ns = static_cast<TimeNs>(configuration.sip.media_timeout_s * static_cast<double>(kNsPerSecond));
+    options.media_timeout_ns =
+        static_cast<TimeNs>(configuration.sip.media_timeout_s * static_cast<double>(kNsPerSecond));
     options.device_match = configuration.devices.match;
     options.channels = configuration.recording.channels;
     options.record_unanswered = configuration.recording.unanswered;
@@ -109,7 +117,8 @@ void notify_systemd(const char* state) {
     const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (socket < 0) return;
     const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
-    sendto(socket, state, std::string_view(state).size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), length);
+    sendto(socket, state, std::string_view(state).size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+           length);
     close(socket);
 }
 
@@ -126,8 +135,10 @@ public:
         thread_ = std::thread([this, stop = std::move(stop), reload = std::move(reload)] {
             for (int number = 0; sigwait(&set_, &number) == 0;) {
                 if (number == SIGUSR2) return;  // from finish()
-                if (number == SIGHUP) reload();
-                else stop();
+                if (number == SIGHUP)
+                    reload();
+                else
+                    stop();
             }
         });
     }
@@ -183,14 +194,16 @@ int serve(Configuration configuration, const std::string& path, const std::vecto
 }  // namespace spantape
 
 int main(int argc, char** argv) {
-    CLI::App app{"Spantape: records the calls on a SPAN port and serves them by the XML API, the WebAPI and events.\n"
-                 "Prints one line, \"ready xml=… events=… webapi=… tls=…\", when it serves. SIGTERM or SIGINT: ends recordings\n"
-                 "orderly and exits 0. SIGHUP: takes log.level over. A wrong configuration: exit 2."};
+    CLI::App app{
+        "Spantape: records the calls on a SPAN port and serves them by the XML API, the WebAPI and events.\n"
+        "Prints one line, \"ready xml=… events=… webapi=… tls=…\", when it serves. SIGTERM or SIGINT: ends recordings\n"
+        "orderly and exits 0. SIGHUP: takes log.level over. A wrong configuration: exit 2."};
     std::string path;
     std::vector<std::string> overrides;
     bool check = false;
     app.add_option("--config", path, "TOML file; appliance/spantape.toml documents every key (none: all defaults)");
-    app.add_option("--set", overrides, "section.key=value: overrides one key of the file; may be repeated")->allow_extra_args(false);
+    app.add_option("--set", overrides, "section.key=value: overrides one key of the file; may be repeated")
+        ->allow_extra_args(false);
     app.add_flag("--check", check, "only check the configuration: exit 0 or 2");
     app.set_version_flag("--version", std::string("spantaped ") + SPANTAPE_VERSION);
     try {

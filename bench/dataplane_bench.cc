@@ -16,10 +16,10 @@ namespace spantape {
 namespace {
 
 constexpr std::size_t kPayloadBytes = 160;
-constexpr std::size_t kFrameBytes = 12 + kPayloadBytes;        // RTP header and 20 ms of G.711
+constexpr std::size_t kFrameBytes = 12 + kPayloadBytes;          // RTP header and 20 ms of G.711
 constexpr std::size_t kPacketBytes = 14 + 20 + 8 + kFrameBytes;  // Ethernet, IPv4, UDP
 constexpr std::size_t kPacketStride = 256;
-constexpr std::size_t kRingBytes = 16u << 10;                  // the default
+constexpr std::size_t kRingBytes = 16u << 10;  // the default
 
 void put16(std::uint8_t* at, std::size_t value) {
     at[0] = static_cast<std::uint8_t>(value >> 8);
@@ -100,7 +100,8 @@ void WorkerParseLookupRing(benchmark::State& state) {
         now_ns += 20 * kNsPerMs;
         state.ResumeTiming();
     }
-    if (worker.counters().stored.get() != worker.counters().packets.get()) state.SkipWithError("not every frame was stored");
+    if (worker.counters().stored.get() != worker.counters().packets.get())
+        state.SkipWithError("not every frame was stored");
     state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(streams));
 }
 BENCHMARK(WorkerParseLookupRing)->Arg(2'000)->Arg(20'000)->Arg(200'000)->Unit(benchmark::kMillisecond)->MinTime(1);

@@ -14,7 +14,11 @@ void raise_to(Counter& counter, std::uint64_t value) { counter.add(value - count
 
 Signalling::Signalling(SipLimits limits, std::vector<WorkerLinks*> workers, SpscQueue<SignallingEvent>& events,
                        SpscQueue<std::uint64_t>& forget, Wakeup& own, Wakeup& control)
-    : workers_(std::move(workers)), events_(events), forget_(forget), own_wakeup_(own), control_wakeup_(control),
+    : workers_(std::move(workers)),
+      events_(events),
+      forget_(forget),
+      own_wakeup_(own),
+      control_wakeup_(control),
       dialogs_(limits, [this](SipEvent&& event) {
           const TimeNs time_ns = event.time_ns;
           emit({std::move(event), 0, 0, time_ns});

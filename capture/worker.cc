@@ -24,26 +24,38 @@ std::uint32_t frame_units(const RtpHeader& header) {
     const auto bytes = static_cast<std::uint32_t>(header.payload.size());
     switch (header.payload_type) {
         case 0:
-        case 8: return bytes > 1 ? bytes : 0;
-        case 10: return bytes / 4;
-        case 11: return bytes / 2;
+        case 8:
+            return bytes > 1 ? bytes : 0;
+        case 10:
+            return bytes / 4;
+        case 11:
+            return bytes / 2;
         case 13:
-        case 19: return 1;  // comfort noise (RFC 3389): an instant, however long it is to last
-        default: return 0;
+        case 19:
+            return 1;  // comfort noise (RFC 3389): an instant, however long it is to last
+        default:
+            return 0;
     }
 }
 
 }  // namespace
 
 WorkerLinks::WorkerLinks(std::size_t streams, Wakeup& control, Wakeup& signalling_thread)
-    : decisions(kDecisionQueue), events(kEventQueue), writer(streams),
-      control_wakeup(control), signalling_wakeup(signalling_thread), signalling_memory_(kSignallingRingBytes) {
+    : decisions(kDecisionQueue),
+      events(kEventQueue),
+      writer(streams),
+      control_wakeup(control),
+      signalling_wakeup(signalling_thread),
+      signalling_memory_(kSignallingRingBytes) {
     signalling.attach(signalling_memory_);
 }
 
 Worker::Worker(WorkerOptions options, std::vector<std::unique_ptr<Source>> sources, WorkerLinks& links)
-    : options_(std::move(options)), sources_(std::move(sources)), links_(links),
-      pool_(options_.number, options_.max_streams, options_.ring_bytes), next_stream_id_(options_.first_stream_id) {}
+    : options_(std::move(options)),
+      sources_(std::move(sources)),
+      links_(links),
+      pool_(options_.number, options_.max_streams, options_.ring_bytes),
+      next_stream_id_(options_.first_stream_id) {}
 
 bool Worker::step() {
     flush_events();
@@ -114,14 +126,20 @@ void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
             pool_.prefetch(frame.hash);
             ++frame_count_;
             return;
-        case RtpParse::rtcp: drop(DropReason::rtcp); return;
-        case RtpParse::malformed: drop(DropReason::bad_rtp); return;
-        case RtpParse::not_rtp: break;
+        case RtpParse::rtcp:
+            drop(DropReason::rtcp);
+            return;
+        case RtpParse::malformed:
+            drop(DropReason::bad_rtp);
+            return;
+        case RtpParse::not_rtp:
+            break;
     }
     const auto is_sip_port = [this](std::uint16_t port) {
         return std::find(options_.sip_ports.begin(), options_.sip_ports.end(), port) != options_.sip_ports.end();
     };
-    const bool printable = !datagram.payload.empty() && datagram.payload.front() >= 0x20 && datagram.payload.front() < 0x7f;
+    const bool printable =
+        !datagram.payload.empty() && datagram.payload.front() >= 0x20 && datagram.payload.front() < 0x7f;
     if (looks_like_sip(datagram.payload) ||
         (printable && (is_sip_port(datagram.source.port) || is_sip_port(datagram.destination.port)))) {
         if (lossless) append_frames(true);  // in order: what came before the message is on its rings first
@@ -188,15 +206,15 @@ void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     counters_.stored.add();
 }
 
-// Room for a record of `bytes` on the stream's ring, after a word to the writer of frames dropped before; nullptr: full.
+// Room for a record of `bytes` on the stream's ring, after a word to the writer of frames dropped before; nullptr:
+// full.
 std::byte* Worker::make_room(Stream& stream, std::size_t bytes, bool lossless) {
     RecordRing& ring = stream.handle.ring;
     for (int attempt = 0;; ++attempt) {
         // The mark only together with the frame behind it: a nearly full ring is not filled up with marks.
         if (stream.pending_gap != 0 && ring.reserve(bytes + kMarkRoom) != nullptr) {
-            const RingRecord gap{.kind = RingRecordKind::gap,
-                                 .lost_us = stream.pending_gap,
-                                 .arrival_ns = stream.last_arrival_ns};
+            const RingRecord gap{
+                .kind = RingRecordKind::gap, .lost_us = stream.pending_gap, .arrival_ns = stream.last_arrival_ns};
             std::memcpy(ring.reserve(sizeof gap), &gap, sizeof gap);
             ring.commit();
             stream.pending_gap = 0;
@@ -233,7 +251,8 @@ void Worker::forward_sip(const Datagram& datagram, bool lossless) {
         drop(DropReason::signalling_full);
         return;
     }
-    const SignallingRecord record{datagram.time_ns, datagram.source, datagram.destination, lossless ? next_token_++ : 0};
+    const SignallingRecord record{datagram.time_ns, datagram.source, datagram.destination,
+                                  lossless ? next_token_++ : 0};
     std::memcpy(room, &record, sizeof record);
     std::memcpy(room + sizeof record, datagram.payload.data(), datagram.payload.size());
     links_.signalling.commit();
@@ -260,7 +279,8 @@ void Worker::emit(WorkerEvent event) {
 }
 
 void Worker::flush_events() {
-    while (!events_waiting_.empty() && links_.events.push(WorkerEvent(events_waiting_.front()))) events_waiting_.pop_front();
+    while (!events_waiting_.empty() && links_.events.push(WorkerEvent(events_waiting_.front())))
+        events_waiting_.pop_front();
 }
 
 }  // namespace spantape

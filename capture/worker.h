@@ -36,9 +36,9 @@ struct WorkerOptions {
 struct WorkerLinks {
     WorkerLinks(std::size_t streams, Wakeup& control, Wakeup& signalling);
 
-    SpscQueue<Decision> decisions;       // control -> worker
-    SpscQueue<WorkerEvent> events;       // worker -> control
-    RecordRing signalling;               // worker -> signalling: SignallingRecord and the message
+    SpscQueue<Decision> decisions;  // control -> worker
+    SpscQueue<WorkerEvent> events;  // worker -> control
+    RecordRing signalling;          // worker -> signalling: SignallingRecord and the message
     WorkerToWriter writer;
     Wakeup worker_wakeup;
     Wakeup& control_wakeup;
@@ -122,16 +122,16 @@ private:
     std::array<Frame, kBurstPackets> frames_;
     std::size_t frame_count_ = 0;
 
-    TimeNs now_ns_ = 0;        // capture clock
+    TimeNs now_ns_ = 0;  // capture clock
     TimeNs last_tick_ns_ = 0;
     std::uint32_t sweep_hand_ = 0;
     std::uint32_t evict_hand_ = 0;
     std::uint64_t next_stream_id_;
     std::uint64_t next_token_ = 1;
     std::uint64_t seen_token_ = 0;
-    std::vector<std::uint32_t> ends_pending_;      // slots whose `end` found no room yet
-    std::vector<std::uint64_t> sessions_ending_;   // answered when ends_pending_ is empty
-    std::deque<WorkerEvent> events_waiting_;       // control's queue was full
+    std::vector<std::uint32_t> ends_pending_;     // slots whose `end` found no room yet
+    std::vector<std::uint64_t> sessions_ending_;  // answered when ends_pending_ is empty
+    std::deque<WorkerEvent> events_waiting_;      // control's queue was full
     bool end_announced_ = false;
     const std::atomic<bool>* stop_ = nullptr;
 };

@@ -15,7 +15,7 @@ struct Decision {
     enum class Kind : std::uint8_t {
         watch,        // RTP to (or from) `endpoint` belongs to `session`; `party` receives there. port 0: any port
         end_session,  // stop storing: end its streams, forget its endpoints; answered by SessionEnded
-        sync,  // everything sent before was seen: answers WorkerEvent's and the signalling's token
+        sync,         // everything sent before was seen: answers WorkerEvent's and the signalling's token
     };
     Kind kind = Kind::sync;
     CallParty party = CallParty::caller;

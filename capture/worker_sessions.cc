@@ -12,8 +12,8 @@ namespace {
 
 constexpr TimeNs kTickNs = 100 * kNsPerMs;
 constexpr TimeNs kLookBackIdleNs = 5 * kNsPerSecond;  // an unclaimed stream without frames is forgotten after it
-constexpr TimeNs kStaleNs = kNsPerSecond;             // an unclaimed stream silent for so long is no call that begins now
-constexpr int kRelayReorder = 64;                     // how far apart two copies of one stream may be, packets
+constexpr TimeNs kStaleNs = kNsPerSecond;  // an unclaimed stream silent for so long is no call that begins now
+constexpr int kRelayReorder = 64;          // how far apart two copies of one stream may be, packets
 constexpr TimeNs kRelayDelayNs = 2 * kNsPerSecond;
 
 bool carries(const Stream& stream, std::uint64_t session) {
@@ -43,7 +43,8 @@ bool Worker::evict_look_back() {
         evict_hand_ = (evict_hand_ + 1) % pool_.slots();
         const Stream& stream = pool_.at(evict_hand_);
         if (stream.state != StreamState::look_back) continue;
-        if (oldest == StreamPool::kNone || stream.last_arrival_ns < pool_.at(oldest).last_arrival_ns) oldest = evict_hand_;
+        if (oldest == StreamPool::kNone || stream.last_arrival_ns < pool_.at(oldest).last_arrival_ns)
+            oldest = evict_hand_;
     }
     if (oldest == StreamPool::kNone) return false;
     finish_stream(oldest);
@@ -203,7 +204,8 @@ void Worker::push_ends() {
         Stream& stream = pool_.at(slot);
         std::byte* room = stream.handle.ring.reserve(sizeof(RingRecord));
         if (room == nullptr) return false;
-        const RingRecord end{.kind = RingRecordKind::end, .lost_us = stream.pending_gap, .arrival_ns = stream.last_arrival_ns};
+        const RingRecord end{
+            .kind = RingRecordKind::end, .lost_us = stream.pending_gap, .arrival_ns = stream.last_arrival_ns};
         std::memcpy(room, &end, sizeof end);
         stream.handle.ring.commit();
         return true;
@@ -240,9 +242,15 @@ bool Worker::take_decisions() {
 
 void Worker::apply(const Decision& decision) {
     switch (decision.kind) {
-        case Decision::Kind::watch: watch(decision); break;
-        case Decision::Kind::end_session: end_session(decision.session); break;
-        case Decision::Kind::sync: seen_token_ = std::max(seen_token_, decision.token); break;
+        case Decision::Kind::watch:
+            watch(decision);
+            break;
+        case Decision::Kind::end_session:
+            end_session(decision.session);
+            break;
+        case Decision::Kind::sync:
+            seen_token_ = std::max(seen_token_, decision.token);
+            break;
     }
 }
 
@@ -254,7 +262,9 @@ void Worker::advance_clock(TimeNs now_ns, bool lossless) {
     last_tick_ns_ = now_ns_;
     take_returned();
     // All slots are looked at once a second.
-    sweep(static_cast<std::uint32_t>(std::uint64_t{pool_.slots()} * static_cast<std::uint64_t>(passed_ns) / kNsPerSecond) + 1);
+    sweep(static_cast<std::uint32_t>(std::uint64_t{pool_.slots()} * static_cast<std::uint64_t>(passed_ns) /
+                                     kNsPerSecond) +
+          1);
     emit({.kind = WorkerEvent::Kind::tick, .token = lossless ? next_token_++ : 0, .time_ns = now_ns_});
     if (lossless) wait_for_sync();
 }

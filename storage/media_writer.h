@@ -55,9 +55,8 @@ struct MediaWriterCounters {  // readable from any thread
 
 class MediaWriter {
 public:
-    MediaWriter(MediaWriterOptions options, SegmentWriter& segments, Index& index,
-                std::vector<WorkerToWriter*> workers, SpscQueue<WriterCommand>& commands,
-                SpscQueue<WriterEvent>& events, Wakeup& control_wakeup);
+    MediaWriter(MediaWriterOptions options, SegmentWriter& segments, Index& index, std::vector<WorkerToWriter*> workers,
+                SpscQueue<WriterCommand>& commands, SpscQueue<WriterEvent>& events, Wakeup& control_wakeup);
     ~MediaWriter();
 
     // One turn on the monotonic clock: takes commands and new streams, drains what is due (every stream at least once

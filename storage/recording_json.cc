@@ -227,7 +227,7 @@ void read_stream(Members members, RecordedStream& stream) {
     members.objects("payloads", stream.payloads, read_payload);
     members.integer("start_ns", stream.start_ns);
     members.integer("duration_ns", stream.duration_ns);
-    members.object("counters", [&](Members counters) { read_counters(counters, stream.counters); });
+    members.object("counters", [&](Members counters) { read_counters(std::move(counters), stream.counters); });
 }
 
 void read_users(Members& members, Recording& recording) {

@@ -11,9 +11,9 @@
 namespace spantape {
 
 std::string_view name_of(ChannelState state) {
-    constexpr std::string_view kNames[] = {"Idle",      "OffHook",           "Recording",       "Playback",
-                                           "Waiting",   "Error",             "Resetting",       "PreparingToRecord",
-                                           "FinishRecording", "DialingForPlayback"};
+    constexpr std::string_view kNames[] = {
+        "Idle",  "OffHook",   "Recording",         "Playback",        "Waiting",
+        "Error", "Resetting", "PreparingToRecord", "FinishRecording", "DialingForPlayback"};
     return kNames[static_cast<std::size_t>(state)];
 }
 
@@ -41,7 +41,8 @@ void apply(const FieldUpdate& update, Recording& recording) {
 
 Call* Device::active_call(const std::string* instance) const {
     for (auto call = calls.rbegin(); call != calls.rend(); ++call)
-        if ((*call)->active() && (instance == nullptr || (*call)->fields.call_instance == *instance)) return call->get();
+        if ((*call)->active() && (instance == nullptr || (*call)->fields.call_instance == *instance))
+            return call->get();
     return nullptr;
 }
 
@@ -78,14 +79,21 @@ void CallControl::on_worker(const WorkerEvent& event) {
     if (at == sessions_.end()) return;
     const std::shared_ptr<Session> session = at->second;
     switch (event.kind) {
-        case WorkerEvent::Kind::stream_bound: stream_bound(*session, event); break;
-        case WorkerEvent::Kind::stream_left: stream_left(*session, event); break;
-        case WorkerEvent::Kind::session_quiet: session_quiet(*session, event, now_ns_); break;
+        case WorkerEvent::Kind::stream_bound:
+            stream_bound(*session, event);
+            break;
+        case WorkerEvent::Kind::stream_left:
+            stream_left(*session, event);
+            break;
+        case WorkerEvent::Kind::session_quiet:
+            session_quiet(*session, event, now_ns_);
+            break;
         case WorkerEvent::Kind::session_ended:
             if (session->answers_missing > 0 && --session->answers_missing == 0) session_ended(session);
             break;
         case WorkerEvent::Kind::tick:
-        case WorkerEvent::Kind::source_ended: break;
+        case WorkerEvent::Kind::source_ended:
+            break;
     }
 }
 
@@ -136,8 +144,10 @@ void CallControl::end_all(TimeNs now_ns, const std::string& reason) {
     std::vector<CallPtr> all;
     for (const auto& [number, call] : open_calls_) all.push_back(call);
     for (const auto& call : all) {
-        if (call->active()) end_call(*call, now_ns_, reason, false);
-        else if (call->finish_at_ns != 0) finish_call(*call, now_ns_);
+        if (call->active())
+            end_call(*call, now_ns_, reason, false);
+        else if (call->finish_at_ns != 0)
+            finish_call(*call, now_ns_);
     }
 }
 

@@ -28,16 +28,16 @@ namespace spantape {
 class ControlOutputs {
 public:
     virtual ~ControlOutputs() = default;
-    virtual void decide(const Decision& decision) = 0;          // to every worker
-    virtual void put(PutRecording&& command) = 0;               // to the writer
-    virtual void flush(std::uint64_t token) = 0;                // to the writer: FlushAll
-    virtual void publish(const api::Event& event) = 0;          // to subscribers
-    virtual void forget_sip_call(std::uint64_t call) = 0;       // to signalling
+    virtual void decide(const Decision& decision) = 0;                 // to every worker
+    virtual void put(PutRecording&& command) = 0;                      // to the writer
+    virtual void flush(std::uint64_t token) = 0;                       // to the writer: FlushAll
+    virtual void publish(const api::Event& event) = 0;                 // to subscribers
+    virtual void forget_sip_call(std::uint64_t call) = 0;              // to signalling
     virtual std::uint64_t next_number(const std::string& series) = 0;  // "ident", "session", "global_call"
     virtual bool filename_taken(const std::string& filename) = 0;
-    virtual void completed(std::uint64_t ident) = 0;            // a recording is complete, durable and indexed
-    virtual std::uint64_t dropped_by_kernel() = 0;              // packets, all sources, since start
-    virtual void log(const std::string& line) = 0;              // rare, worth a line: no free channel, ...
+    virtual void completed(std::uint64_t ident) = 0;  // a recording is complete, durable and indexed
+    virtual std::uint64_t dropped_by_kernel() = 0;    // packets, all sources, since start
+    virtual void log(const std::string& line) = 0;    // rare, worth a line: no free channel, ...
 };
 
 struct ControlOptions {
@@ -61,7 +61,7 @@ struct DeviceAddress {
 
 enum class CallOutcome : std::uint8_t {
     ok,
-    device_invalid,    // nothing known under that alias, user or station
+    device_invalid,  // nothing known under that alias, user or station
     not_in_call,
     no_free_channels,  // the call is known, but not recorded
     nothing_active,    // stop functions: nothing to stop (is API_OK)
@@ -151,11 +151,11 @@ private:
     std::vector<std::regex> device_match_;
     Channels channels_;
     std::map<std::string, Device> devices_;
-    std::unordered_map<std::string, std::vector<IpAddress>> registered_;  // user -> addresses, newest last
-    std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;       // by id
-    std::unordered_map<std::uint64_t, std::vector<CallPtr>> sip_calls_;          // by SipCallStarted::call
+    std::unordered_map<std::string, std::vector<IpAddress>> registered_;    // user -> addresses, newest last
+    std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;  // by id
+    std::unordered_map<std::uint64_t, std::vector<CallPtr>> sip_calls_;     // by SipCallStarted::call
     std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sip_sessions_;
-    std::unordered_map<std::uint64_t, CallPtr> open_calls_;  // active, or with recordings not yet durable; by number
+    std::unordered_map<std::uint64_t, CallPtr> open_calls_;    // active, or with recordings not yet durable; by number
     std::unordered_map<std::uint64_t, Recording> completing_;  // stopped, waiting to be durable; by ident
     std::unordered_map<std::uint64_t, std::vector<std::uint64_t>> flush_tokens_;  // token -> idents
     std::uint64_t next_flush_token_ = 1'000'000;

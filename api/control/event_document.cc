@@ -15,14 +15,16 @@ namespace {
 
 // USER and KEEP stand for runs that all but two events share.
 constexpr std::string_view kCallStart =
-    "GLOBALCALLID DEVICEID DEVICEALIAS SYS_USER CRM_USER GATE ANI DNIS AGENTID USER1 USER2 USER3 USER4 USER5 USER6 USER7 "
+    "GLOBALCALLID DEVICEID DEVICEALIAS SYS_USER CRM_USER GATE ANI DNIS AGENTID USER1 USER2 USER3 USER4 USER5 USER6 "
+    "USER7 "
     "USER8 USER9 USER10 USER11 USER12 USER13 USER14 USER15 GROUP CALLINSTANCE CALLDIRECTION STATION ISTRUNK KEEPDAYS "
     "ARCHIVEACTION STARTTIME COREIDENT";
 constexpr std::string_view kCallStop =
     "DEVICEALIAS SYS_USER CRM_USER GATE ANI DNIS AGENTID USER1 USER2 USER3 USER4 USER5 USER6 USER7 USER8 USER9 USER10 "
     "CALLINSTANCE USER11 USER12 USER13 USER14 USER15 GROUP KEEPDAYS ARCHIVEACTION GLOBALCALLID DEVICEID COREIDENT";
 constexpr std::string_view kRecordingStarted =
-    "DEVICEID FILENAME CHANNEL ERRORREASON GLOBALCALLID DEVICEALIAS GATE ANI DNIS AGENTID USER1 USER2 USER3 USER4 USER5 "
+    "DEVICEID FILENAME CHANNEL ERRORREASON GLOBALCALLID DEVICEALIAS GATE ANI DNIS AGENTID USER1 USER2 USER3 USER4 "
+    "USER5 "
     "USER6 USER7 USER8 USER9 USER10 USER11 USER12 USER13 CALLINSTANCE USER14 USER15 GROUP KEEPDAYS ARCHIVEACTION "
     "COREIDENT";
 constexpr std::string_view kRecordingStopped =
@@ -69,7 +71,8 @@ std::string value_of(std::string_view name, const EventContext& context) {
     if (name == "COREIDENT") return fmt::to_string(fields.core_id);
     if (name == "ERRORREASON") return context.error_reason;
     if (name == "STARTTIME") return manual_time(context.start_ns);
-    if (name.starts_with("USER")) return fields.user[static_cast<std::size_t>(std::stoi(std::string(name.substr(4)))) - 1];
+    if (name.starts_with("USER"))
+        return fields.user[static_cast<std::size_t>(std::stoi(std::string(name.substr(4)))) - 1];
     return "";  // ISTRUNK: not known on a SPAN port
 }
 

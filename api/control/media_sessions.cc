@@ -69,9 +69,9 @@ void CallControl::assign_payloads(Session& session) {
                 if ((offer.party != stream.sender) != receiver) continue;
                 if (exact && offer.endpoint != (receiver ? stream.flow.destination : stream.flow.source)) continue;
                 for (const PayloadMapping& mapping : offer.payloads) {
-                    const bool known = std::any_of(stream.payloads.begin(), stream.payloads.end(), [&](const auto& old) {
-                        return old.payload_type == mapping.payload_type;
-                    });
+                    const bool known =
+                        std::any_of(stream.payloads.begin(), stream.payloads.end(),
+                                    [&](const auto& old) { return old.payload_type == mapping.payload_type; });
                     if (!known) stream.payloads.push_back(mapping);
                 }
             }
@@ -84,8 +84,10 @@ void CallControl::assign_payloads(Session& session) {
         auto first = std::find_if(stream.payloads.begin(), stream.payloads.end(), [&](const PayloadMapping& mapping) {
             return mapping.payload_type == stream.first_payload_type;
         });
-        if (first != stream.payloads.end()) std::rotate(stream.payloads.begin(), first, first + 1);
-        else if (const auto fixed = static_payload(stream.first_payload_type)) stream.payloads.insert(stream.payloads.begin(), *fixed);
+        if (first != stream.payloads.end())
+            std::rotate(stream.payloads.begin(), first, first + 1);
+        else if (const auto fixed = static_payload(stream.first_payload_type))
+            stream.payloads.insert(stream.payloads.begin(), *fixed);
     }
 }
 
@@ -125,7 +127,8 @@ Recording CallControl::document(const Call& call, const ActiveRecording& recordi
     if (!recording.session) return document;
     for (const Session::Stream& stream : recording.session->streams) {
         if (document.stop_ns != 0 && stream.start_ns >= document.stop_ns) continue;
-        if (stream.extent_units != 0 && stream.last_ns + kFrameNs < document.start_ns) continue;  // over before it began
+        if (stream.extent_units != 0 && stream.last_ns + kFrameNs < document.start_ns)
+            continue;  // over before it began
         RecordedStream recorded{.stream_id = stream.stream_id,
                                 .flow = stream.flow,
                                 .side = stream.sender == call.device_party ? Side::device : Side::far,

@@ -48,11 +48,14 @@ ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool pa
 // manual: FILENAME; api-decisions: RECORDINGPATH/YYYYMMDD/DEVICE/DEVICE-HH-MM-SS.wav, -2, -3 … if taken.
 std::string CallControl::filename_for(const Recording& recording) const {
     std::string device = recording.device_id;
-    std::replace_if(device.begin(), device.end(), [](char c) { return c == '/' || c == '\\' || static_cast<unsigned char>(c) < 0x20; }, '_');
+    std::replace_if(
+        device.begin(), device.end(),
+        [](char c) { return c == '/' || c == '\\' || static_cast<unsigned char>(c) < 0x20; }, '_');
     if (device == "." || device == "..") device = "_";
     const std::tm at = local_time(recording.start_ns);
-    const std::string base = fmt::format("{}/{:04}{:02}{:02}/{}/{}-{:02}-{:02}-{:02}", options_.recording_path, at.tm_year + 1900,
-                                         at.tm_mon + 1, at.tm_mday, device, device, at.tm_hour, at.tm_min, at.tm_sec);
+    const std::string base =
+        fmt::format("{}/{:04}{:02}{:02}/{}/{}-{:02}-{:02}-{:02}", options_.recording_path, at.tm_year + 1900,
+                    at.tm_mon + 1, at.tm_mday, device, device, at.tm_hour, at.tm_min, at.tm_sec);
     const auto taken = [&](const std::string& name) {
         if (outputs_.filename_taken(name)) return true;
         const auto at_device = devices_.find(recording.device_id);

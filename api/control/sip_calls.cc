@@ -31,8 +31,10 @@ void CallControl::sip_started(const SipCallStarted& started, TimeNs now_ns) {
         on.emplace_back(!called.empty() ? called : started.to.host, CallParty::callee);
     } else {
         if (is_device(started.from.user)) on.emplace_back(started.from.user, CallParty::caller);
-        if (is_device(called)) on.emplace_back(called, CallParty::callee);
-        else if (is_device(started.request_user)) on.emplace_back(started.request_user, CallParty::callee);
+        if (is_device(called))
+            on.emplace_back(called, CallParty::callee);
+        else if (is_device(started.request_user))
+            on.emplace_back(started.request_user, CallParty::callee);
     }
     if (on.empty()) return;  // between parties that are no phones of ours
     if (on.front().first.empty()) on.front().first = "unknown";
@@ -49,7 +51,8 @@ CallControl::CallPtr CallControl::sip_call_on(const std::string& device_id, cons
     // A call that the API announced and that has found no media yet is this one.
     CallPtr call;
     for (const auto& known : on.calls)
-        if (known->active() && known->sip_call == 0 && (!known->session || known->session->streams.empty())) call = known;
+        if (known->active() && known->sip_call == 0 && (!known->session || known->session->streams.empty()))
+            call = known;
     const bool announced = call != nullptr;
     if (!announced) {
         call = new_call(on, now_ns);
@@ -134,7 +137,9 @@ void CallControl::sip_ended(const SipCallEnded& ended, TimeNs now_ns) {
     const auto calls = sip_calls_.extract(ended.call);
     sip_sessions_.erase(ended.call);
     if (calls.empty()) return;
-    const char* reason = ended.reason == SipCallEnd::bye ? "bye" : ended.reason == SipCallEnd::cancelled ? "cancelled" : "failed";
+    const char* reason = ended.reason == SipCallEnd::bye         ? "bye"
+                         : ended.reason == SipCallEnd::cancelled ? "cancelled"
+                                                                 : "failed";
     for (const CallPtr& call : calls.mapped())
         if (call->active()) end_call(*call, now_ns, reason, true);
 }
@@ -157,7 +162,8 @@ void CallControl::sip_registered(const SipRegistered& registered) {
     if (registered.contact_user != registered.user) learn(registered.contact_user);
     // A phone that registers is a device that calls can be started on.
     const bool ours = device_match_.empty() || is_device(registered.user);
-    if (ours && registered.expires_s != 0 && !registered.user.empty() && devices_.size() < kMaxUsers) device(registered.user);
+    if (ours && registered.expires_s != 0 && !registered.user.empty() && devices_.size() < kMaxUsers)
+        device(registered.user);
 }
 
 void CallControl::session_quiet(Session& session, const WorkerEvent& event, TimeNs now_ns) {

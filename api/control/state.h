@@ -19,11 +19,11 @@ struct Session;
 
 // A recording while it is made.
 struct ActiveRecording {
-    Recording fields;        // streams are filled in when a document is written
+    Recording fields;                  // streams are filled in when a document is written
     std::shared_ptr<Session> session;  // whose streams it holds
-    bool partial = false;    // by RECORDSTART, over a call
-    bool stopped = false;    // stop_ns is set; waits for its media to be durable
-    TimeNs max_duration_ns = 0;  // MAXRECORDTIME; 0: none
+    bool partial = false;              // by RECORDSTART, over a call
+    bool stopped = false;              // stop_ns is set; waits for its media to be durable
+    TimeNs max_duration_ns = 0;        // MAXRECORDTIME; 0: none
     std::uint64_t kernel_drops_before = 0;
 };
 
@@ -53,18 +53,18 @@ struct Session {
     bool ending = false;            // workers were told; their answers are awaited
     std::size_t answers_missing = 0;
     std::map<std::uint16_t, TimeNs> quiet_since_report;  // worker that carries its media -> when it last said "quiet"
-    TimeNs last_media_ns = 0;       // as far as reported
+    TimeNs last_media_ns = 0;                            // as far as reported
     std::vector<std::shared_ptr<Call>> calls;  // one, or two between two devices; let go when the session is over
 };
 
 // One instance on a device.
 struct Call : std::enable_shared_from_this<Call> {
     std::uint64_t number = 0;
-    Recording fields;          // device, agent and user fields, as the next recording will carry them
+    Recording fields;  // device, agent and user fields, as the next recording will carry them
     TimeNs start_ns = 0;
-    TimeNs answer_ns = 0;      // 0: not answered (yet)
-    TimeNs stop_ns = 0;        // 0: going on
-    TimeNs finish_at_ns = 0;   // recordings go on until then, for media behind the BYE
+    TimeNs answer_ns = 0;        // 0: not answered (yet)
+    TimeNs stop_ns = 0;          // 0: going on
+    TimeNs finish_at_ns = 0;     // recordings go on until then, for media behind the BYE
     std::uint64_t sip_call = 0;  // 0: known through the API alone
     bool api_named = false;      // the API gave its CALLINSTANCE or started it
     CallParty device_party = CallParty::callee;
@@ -82,7 +82,7 @@ struct Call : std::enable_shared_from_this<Call> {
 
 struct Device {
     std::string id, alias, sys_user, crm_user, station;
-    std::vector<IpAddress> addresses;  // its own, newest last; learned from REGISTER and from calls
+    std::vector<IpAddress> addresses;          // its own, newest last; learned from REGISTER and from calls
     std::vector<std::shared_ptr<Call>> calls;  // active ones and the last that ended; oldest first
 
     // The last active call, or with `instance` that one; nullptr when there is none.

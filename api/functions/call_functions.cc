@@ -11,7 +11,8 @@ namespace {
 
 Reply sent_to_cores(const Request& request, const CallControl& control, const std::string& notes) {
     Reply reply;
-    reply.message = fmt::format("{} sent to all of the following cores: {}{}", request.type, control.options().core_id, notes);
+    reply.message =
+        fmt::format("{} sent to all of the following cores: {}{}", request.type, control.options().core_id, notes);
     return reply;
 }
 
@@ -19,12 +20,15 @@ Reply reply_to(CallOutcome outcome, const Request& request, const CallControl& c
     switch (outcome) {
         case CallOutcome::device_invalid:
             return refused(ResultCode::API_DEVICE_INVALID, "Could not find a device matching given parameters");
-        case CallOutcome::not_in_call: return refused(ResultCode::API_DEVICE_NOT_IN_CALL, "The device is not in a call" + notes);
+        case CallOutcome::not_in_call:
+            return refused(ResultCode::API_DEVICE_NOT_IN_CALL, "The device is not in a call" + notes);
         case CallOutcome::no_free_channels:
             return refused(ResultCode::API_ERROR_NO_FREE_CHANNELS,
                            fmt::format("All {} channels are in use{}", control.options().channels, notes));
-        case CallOutcome::nothing_active:  // "these functions will not cause problems if the device is not being recorded"
-        case CallOutcome::ok: break;
+        case CallOutcome::nothing_active:  // "these functions will not cause problems if the device is not being
+                                           // recorded"
+        case CallOutcome::ok:
+            break;
     }
     return sent_to_cores(request, control, notes);
 }
@@ -47,7 +51,8 @@ void Functions::call_stop(const Request& request, const Client& /*client*/, Done
     const auto parameters = call_parameters(request, false);
     if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
     if (parameters->who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
-    done(reply_to(context_.control.call_stop(parameters->who, context_.now()), request, context_.control, parameters->notes));
+    done(reply_to(context_.control.call_stop(parameters->who, context_.now()), request, context_.control,
+                  parameters->notes));
 }
 
 void Functions::record_start(const Request& request, const Client& /*client*/, Done done) {
@@ -71,16 +76,16 @@ void Functions::call_update(const Request& request, const Client& /*client*/, Do
     const auto parameters = call_parameters(request, true);
     if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
     if (parameters->record_id)
-        return update_stored(*parameters->record_id, parameters->fields, "Updated recording in database" + parameters->notes,
-                             std::move(done));
+        return update_stored(*parameters->record_id, parameters->fields,
+                             "Updated recording in database" + parameters->notes, std::move(done));
     // The page names this code for a request without any device.
     if (parameters->who.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoDevice));
     const auto outcome = context_.control.call_update(parameters->who, parameters->fields, context_.now());
     if (outcome != CallOutcome::not_in_call || !parameters->update_if_not_recording)
         return done(reply_to(outcome, request, context_.control, parameters->notes));
     const Device* device = context_.control.find_device(parameters->who);
-    update_last_recording(device != nullptr ? device->id : parameters->who.device_id, parameters->fields, parameters->notes,
-                          std::move(done));
+    update_last_recording(device != nullptr ? device->id : parameters->who.device_id, parameters->fields,
+                          parameters->notes, std::move(done));
 }
 
 void Functions::update_last_recording(const std::string& device_id, FieldUpdate fields, std::string notes, Done done) {
@@ -112,7 +117,8 @@ void Functions::update_stored(std::uint64_t ident, FieldUpdate fields, std::stri
             [this, ident, fields = std::move(fields), ok = std::move(ok), done = std::move(done)](auto found) mutable {
                 if (!found) return done(refused(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message));
                 if (!found->has_value())
-                    return done(refused(ResultCode::API_DATABASE_QUERY_ERROR, fmt::format("there is no recording {}", ident)));
+                    return done(
+                        refused(ResultCode::API_DATABASE_QUERY_ERROR, fmt::format("there is no recording {}", ident)));
                 // Another update may have come in between: its document is the newer one.
                 const auto at = updating_.find(ident);
                 Recording document = at != updating_.end() ? at->second.document : std::move(**found);

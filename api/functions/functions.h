@@ -26,7 +26,7 @@ struct FunctionContext {
     std::string segment_directory;
     boost::asio::io_context& control_thread;
     boost::asio::thread_pool& pool;
-    std::function<TimeNs()> now;  // capture clock
+    std::function<TimeNs()> now;                   // capture clock
     std::function<std::vector<Element>()> status;  // counters of all threads, for APPLIANCESTATUS
 };
 
@@ -90,7 +90,8 @@ template <class Work, class Then>
 void Functions::on_pool(Work work, Then then) {
     boost::asio::post(context_.pool, [this, work = std::move(work), then = std::move(then)]() mutable {
         auto result = std::make_shared<decltype(work())>(work());
-        boost::asio::post(context_.control_thread, [result, then = std::move(then)]() mutable { then(std::move(*result)); });
+        boost::asio::post(context_.control_thread,
+                          [result, then = std::move(then)]() mutable { then(std::move(*result)); });
     });
 }
 

@@ -31,7 +31,8 @@ Element search_result(const Recording& recording, std::size_t number) {
     out.push_back(leaf("CALLTYPE", recording.direction));
     out.push_back(leaf("GROUP", recording.group));
     out.push_back(leaf("GATE", recording.gate));
-    for (std::size_t i = 0; i < recording.user.size(); ++i) out.push_back(leaf(fmt::format("USER{}", i + 1), recording.user[i]));
+    for (std::size_t i = 0; i < recording.user.size(); ++i)
+        out.push_back(leaf(fmt::format("USER{}", i + 1), recording.user[i]));
     out.push_back(leaf("RECORDID", fmt::to_string(recording.ident)));
     out.push_back(leaf("RECORDINGTIME", fmt::to_string(recording.start_ns / kNsPerSecond)));
     out.push_back(leaf("DURATION", fmt::to_string(std::llround(seconds(recording.duration_ns())))));
@@ -46,7 +47,8 @@ Element search_result(const Recording& recording, std::size_t number) {
 Result<RecordingQuery> call_list_query(const Request& request) {
     RecordingQuery query;
     const auto equal = [&](const char* parameter, const char* field) {
-        if (const auto value = request.text(parameter); !value.empty()) query.equal.emplace_back(field, std::string(value));
+        if (const auto value = request.text(parameter); !value.empty())
+            query.equal.emplace_back(field, std::string(value));
     };
     equal("DEVICEID", "device_id");
     equal("CRM_USER", "crm_user");
@@ -74,9 +76,12 @@ Result<RecordingQuery> call_list_query(const Request& request) {
         const auto number = parse_integer(value);
         constexpr std::int64_t kMostSeconds = INT64_MAX / kNsPerSecond - 1;
         if (!number || *number < 0 || *number > kMostSeconds) return fail("{} must be a number, is '{}'", name, value);
-        if (std::string_view(name) == "CALLCOUNT") count = std::min(*number, kMostCalls);
-        else if (std::string_view(name) == "CALLDATATESTART") query.from_ns = *number * kNsPerSecond;
-        else query.to_ns = *number * kNsPerSecond + (kNsPerSecond - 1);
+        if (std::string_view(name) == "CALLCOUNT")
+            count = std::min(*number, kMostCalls);
+        else if (std::string_view(name) == "CALLDATATESTART")
+            query.from_ns = *number * kNsPerSecond;
+        else
+            query.to_ns = *number * kNsPerSecond + (kNsPerSecond - 1);
     }
     query.limit = static_cast<std::size_t>(count);
     return query;
@@ -91,11 +96,14 @@ struct Found {
 Found failed(ResultCode code, std::string message) { return {code, std::move(message), std::nullopt}; }
 
 // On the pool: finds the recording and opens its audio.
-Found open_export(const Index& index, const std::string& segments, const std::string& field, const std::string& id, TimeNs now_ns) {
+Found open_export(const Index& index, const std::string& segments, const std::string& field, const std::string& id,
+                  TimeNs now_ns) {
     std::optional<Recording> recording;
     if (field == "ident") {
         const auto number = parse_integer(id);
-        if (!number) return failed(ResultCode::API_INVALID_MESSAGE_FORMAT, fmt::format("UNIQUEID must be a number, is '{}'", id));
+        if (!number)
+            return failed(ResultCode::API_INVALID_MESSAGE_FORMAT,
+                          fmt::format("UNIQUEID must be a number, is '{}'", id));
         auto found = index.recording(static_cast<std::uint64_t>(*number));
         if (!found) return failed(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message);
         recording = std::move(*found);
@@ -107,7 +115,8 @@ Found open_export(const Index& index, const std::string& segments, const std::st
         if (!found) return failed(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message);
         if (!found->empty()) recording = std::move(found->front());
     }
-    if (!recording) return failed(ResultCode::API_FILE_NOT_FOUND, fmt::format("there is no recording whose {} is '{}'", field, id));
+    if (!recording)
+        return failed(ResultCode::API_FILE_NOT_FOUND, fmt::format("there is no recording whose {} is '{}'", field, id));
     auto opened = RecordingAudio::open(index, segments, *recording, now_ns);
     if (!opened) return failed(ResultCode::API_FILE_NOT_FOUND, opened.error().message);
 
@@ -125,7 +134,8 @@ Found open_export(const Index& index, const std::string& segments, const std::st
                                 }
                                 auto samples = audio->next();
                                 if (!samples) return std::unexpected(samples.error());
-                                return std::string(reinterpret_cast<const char*>(samples->data()), samples->size() * sizeof(std::int16_t));
+                                return std::string(reinterpret_cast<const char*>(samples->data()),
+                                                   samples->size() * sizeof(std::int16_t));
                             }};
     return found;
 }
@@ -156,17 +166,23 @@ void Functions::export_audio(const Request& request, const Client& client, Done 
         if (request.text(name).empty())
             return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, fmt::format("{} is required", name)));
     if (!column(Recording{}, field).known)
-        return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, fmt::format("UNIQUEFIELD '{}' is no field of recordings", field)));
+        return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT,
+                            fmt::format("UNIQUEFIELD '{}' is no field of recordings", field)));
     if (format == "mp3" || format == "m4a" || format == "cav" || format == "vox")
-        return done(refused(ResultCode::API_COMMAND_NOT_SUPPORTED, fmt::format("MEDIA_FORMAT {} is not supported by this version; wav is", format)));
+        return done(refused(ResultCode::API_COMMAND_NOT_SUPPORTED,
+                            fmt::format("MEDIA_FORMAT {} is not supported by this version; wav is", format)));
     if (format != "wav")
-        return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, fmt::format("MEDIA_FORMAT must be wav, is '{}'", format)));
-    on_pool([this, field, id, now_ns = context_.now()] { return open_export(context_.index, context_.segment_directory, field, id, now_ns); },
-            [done = std::move(done)](Found found) mutable {
-                Reply reply = refused(found.code, std::move(found.message));
-                reply.file = std::move(found.file);
-                done(std::move(reply));
-            });
+        return done(
+            refused(ResultCode::API_INVALID_MESSAGE_FORMAT, fmt::format("MEDIA_FORMAT must be wav, is '{}'", format)));
+    on_pool(
+        [this, field, id, now_ns = context_.now()] {
+            return open_export(context_.index, context_.segment_directory, field, id, now_ns);
+        },
+        [done = std::move(done)](Found found) mutable {
+            Reply reply = refused(found.code, std::move(found.message));
+            reply.file = std::move(found.file);
+            done(std::move(reply));
+        });
 }
 
 }  // namespace spantape::api

@@ -20,7 +20,8 @@ void add_call_fields(std::vector<Element>& out, const Recording& fields) {
     out.push_back(leaf("GATE", fields.gate));
     out.push_back(leaf("ANI", fields.ani));
     out.push_back(leaf("DNIS", fields.dnis));
-    for (std::size_t i = 0; i < fields.user.size(); ++i) out.push_back(leaf(fmt::format("USER{}", i + 1), fields.user[i]));
+    for (std::size_t i = 0; i < fields.user.size(); ++i)
+        out.push_back(leaf(fmt::format("USER{}", i + 1), fields.user[i]));
     out.push_back(leaf("CALLTYPE", fields.direction));
     out.push_back(leaf("CALLDIRECTION", fields.direction));
     out.push_back(leaf("ISTRUNK", ""));  // a SPAN port does not tell
@@ -41,13 +42,14 @@ void add_recording_flags(std::vector<Element>& out, const Call* call) {
                                                         : ""));
     out.push_back(leaf("CALLID", call != nullptr ? call->fields.call_id : ""));
     // manual, SESSIONID: "For DEVICESTATUS and DEVICELIST, this value is based on the call and device."
-    out.push_back(leaf("SESSIONID", call != nullptr ? fmt::format("{}-{}", call->fields.device_id, call->fields.global_call_id) : ""));
+    out.push_back(leaf(
+        "SESSIONID", call != nullptr ? fmt::format("{}-{}", call->fields.device_id, call->fields.global_call_id) : ""));
     out.push_back(leaf("CALLINSTANCE", call != nullptr ? call->fields.call_instance : ""));
 }
 
 void add_identity(std::vector<Element>& out, const Device& device, const Call* call) {
     // The agent of the call, where one was named for it; else the device's.
-    const auto either = [&](const std::string Recording::*field, const std::string& own) {
+    const auto either = [&](const std::string Recording::* field, const std::string& own) {
         return call != nullptr && !(call->fields.*field).empty() ? call->fields.*field : own;
     };
     out.push_back(leaf("DEVICEID", device.id));
@@ -120,7 +122,8 @@ void Functions::device_recording_status(const Request& request, const Client& /*
             add_call_fields(recording.children, call->fields);
             add_times(recording.children, call.get());
             add_recording_flags(recording.children, call.get());
-            recording.children.push_back(leaf("STATUS", call->recording_now() != nullptr ? "recording" : "notrecording"));
+            recording.children.push_back(
+                leaf("STATUS", call->recording_now() != nullptr ? "recording" : "notrecording"));
             section.children.push_back(std::move(recording));
         }
         reply.body.push_back(std::move(section));
@@ -133,12 +136,13 @@ void Functions::channels(const Request& /*request*/, const Client& /*client*/, D
     Element section{"CHANNELS", {}, {}};
     section.children.reserve(all.size());
     for (std::size_t i = 0; i < all.size(); ++i)
-        section.children.push_back({"CHANNEL",
-                                    {},
-                                    {leaf("ID", fmt::to_string(i + 1)), leaf("STATE", std::string(name_of(all[i].state))),
-                                     leaf("PLAYBACKEXTENSION", ""), leaf("RECORDINGDEVICEALIAS", ""),
-                                     leaf("RECORDINGDEVICE", ""), leaf("LASTSTATECHANGE", manual_time(all[i].since_ns)),
-                                     leaf("LASTSTATECHANGEUNIXTIME", fmt::to_string(all[i].since_ns / kNsPerSecond))}});
+        section.children.push_back(
+            {"CHANNEL",
+             {},
+             {leaf("ID", fmt::to_string(i + 1)), leaf("STATE", std::string(name_of(all[i].state))),
+              leaf("PLAYBACKEXTENSION", ""), leaf("RECORDINGDEVICEALIAS", ""), leaf("RECORDINGDEVICE", ""),
+              leaf("LASTSTATECHANGE", manual_time(all[i].since_ns)),
+              leaf("LASTSTATECHANGEUNIXTIME", fmt::to_string(all[i].since_ns / kNsPerSecond))}});
     Reply reply;
     reply.body.push_back(leaf("COUNT", fmt::to_string(all.size())));
     reply.body.push_back(std::move(section));
@@ -147,11 +151,13 @@ void Functions::channels(const Request& /*request*/, const Client& /*client*/, D
 
 void Functions::events(const Request& request, const Client& /*client*/, Done done) {
     std::string event_class(request.text("EVENTCLASS"));
-    std::transform(event_class.begin(), event_class.end(), event_class.begin(), [](unsigned char c) { return std::toupper(c); });
+    std::transform(event_class.begin(), event_class.end(), event_class.begin(),
+                   [](unsigned char c) { return std::toupper(c); });
     if (event_class.empty()) event_class = "ALL";
     if (event_class != "ALL" && event_class != "CALL" && event_class != "RECORD")
-        return done(refused(ResultCode::API_EVENT_TYPE_INVALID,
-                            fmt::format("EVENTCLASS must be ALL, CALL or RECORD, is '{}'", request.text("EVENTCLASS"))));
+        return done(
+            refused(ResultCode::API_EVENT_TYPE_INVALID,
+                    fmt::format("EVENTCLASS must be ALL, CALL or RECORD, is '{}'", request.text("EVENTCLASS"))));
     Reply reply;
     reply.body = {leaf("EVENTXREF", request.request_id_text), leaf("EVENTCLASS", event_class), leaf("EVENTTYPE", "")};
     reply.subscription = Reply::Subscription{event_class, std::string(request.text("EVENTVALUE"))};

@@ -16,9 +16,9 @@ struct Alias {
 };
 
 constexpr std::array kTypes = {
-    Alias{"ADDGROUP", "ADDDGROUP", ""},
+    Alias{"ADDDGROUP", "ADDGROUP", ""},
     Alias{"COMBINEEXPORT", "COMBINEDEXPORT", ""},
-    Alias{"MULTIEXPORT", "MULTIEEXPORT", ""},
+    Alias{"MULTIEEXPORT", "MULTIEXPORT", ""},
 };
 
 constexpr std::array kParameters = {
@@ -32,7 +32,7 @@ constexpr std::array kParameters = {
     Alias{"PHONEID", "DEVICEID", "MODIFYGROUPPERMISSION"},  // manual: "PHONEID OR DEVICEID"
 };
 
-constexpr std::array<std::string_view, 44> kRequestRoots = {
+constexpr std::array<std::string_view, 45> kRequestRoots = {
     "REQUEST",
     "TEST",
     "CALLSTART",
@@ -77,6 +77,7 @@ constexpr std::array<std::string_view, 44> kRequestRoots = {
     "COMBINEDEXPORT",
     "MULTIEXPORT",
     "MULTIEEXPORT",
+    "APPLIANCESTATUS",
 };
 
 std::string_view resolve(std::span<const Alias> aliases, std::string_view type, std::string_view name) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// The names that the manual spells in several ways, and the one that the functions know: that of the manual's request
-// examples, so that a client written after them gets its own spelling back.
+// The names that the manual spells in several ways, and the one of them that the functions know.
 #pragma once
 
 #include <string_view>

@@ -35,6 +35,9 @@ struct Request {
     // Last value of the parameter; nullopt when absent. `text` treats empty as absent.
     [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
     [[nodiscard]] std::string_view text(std::string_view name) const;
+
+    // Upper case, but spelled as the client did ("ADDDGROUP"): REQUESTTYPE of the answer.
+    std::string type_sent;
 };
 
 // An element of a result or event document.

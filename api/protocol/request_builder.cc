@@ -45,8 +45,8 @@ void RequestBuilder::add(std::string_view name, std::string_view value) {
 }
 
 std::expected<Request, Refusal> RequestBuilder::finish() {
-    const std::string type = upper_case(type_.empty() ? request_type_ : type_);
-    request_.type = canonical_type(type);
+    request_.type_sent = upper_case(type_.empty() ? request_type_ : type_);
+    request_.type = canonical_type(request_.type_sent);
     if (!bad_value_.empty()) {
         return std::unexpected(refuse(ResultCode::API_INVALID_MESSAGE_FORMAT,
                                       fmt::format("{}: not UTF-8, or a character outside XML 1.0", bad_value_)));
@@ -66,7 +66,7 @@ std::expected<Request, Refusal> RequestBuilder::finish() {
 }
 
 Refusal RequestBuilder::refuse(ResultCode code, std::string message) {
-    return {code, std::move(message), std::move(request_.type), std::move(request_.request_id_text)};
+    return {code, std::move(message), std::move(request_.type_sent), std::move(request_.request_id_text)};
 }
 
 }  // namespace spantape::api

@@ -17,7 +17,7 @@ namespace spantape::api {
 struct Refusal {
     ResultCode code = ResultCode::API_INVALID_MESSAGE_FORMAT;
     std::string message;
-    std::string type;             // as far as known
+    std::string type;             // as sent, upper case; as far as known
     std::string request_id_text;  // as sent
 };
 

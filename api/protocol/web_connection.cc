@@ -96,7 +96,7 @@ void WebConnection::take(const HttpRequest& request) {
         return answer_document(document);
     }
     const Request& asked = **parsed;
-    exchange_.type = asked.type;
+    exchange_.type = asked.type_sent;
     exchange_.request_id_text = asked.request_id_text;
     hub().handler.handle(asked, client_, [weak = weak_from_this(), sequence = sequence_](Reply&& reply) {
         if (const auto self = weak.lock()) static_cast<WebConnection&>(*self).answer(sequence, std::move(reply));

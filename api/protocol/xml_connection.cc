@@ -86,7 +86,7 @@ void XmlConnection::take(const XmlFramer::Item& item) {
 
 void XmlConnection::handle(const Request& request) {
     const std::uint64_t sequence = first_sequence_ + slots_.size();
-    slots_.push_back({request.type, request.request_id_text});
+    slots_.push_back({request.type_sent, request.request_id_text});
     hub().handler.handle(request, client_, [weak = weak_from_this(), sequence](Reply&& reply) {
         if (const auto self = weak.lock()) static_cast<XmlConnection&>(*self).answer(sequence, std::move(reply));
     });

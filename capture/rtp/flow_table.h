@@ -15,7 +15,8 @@ inline std::uint64_t hash_of(const FlowKey& key) {
     std::uint64_t words[4];
     std::memcpy(words, key.source.ip.bytes.data(), 16);
     std::memcpy(words + 2, key.destination.ip.bytes.data(), 16);
-    const std::uint64_t ports = std::uint64_t{key.source.port} << 48 | std::uint64_t{key.destination.port} << 32 | key.ssrc;
+    const std::uint64_t ports =
+        std::uint64_t{key.source.port} << 48 | std::uint64_t{key.destination.port} << 32 | key.ssrc;
     std::uint64_t hash = (words[0] ^ ports) * 0x9e3779b97f4a7c15ULL;
     hash = (hash ^ (hash >> 29) ^ words[1]) * 0xbf58476d1ce4e5b9ULL;
     hash = (hash ^ (hash >> 32) ^ words[2]) * 0x94d049bb133111ebULL;

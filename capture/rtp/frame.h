@@ -28,11 +28,11 @@ enum class RtpParse : std::uint8_t { ok, not_rtp, rtcp, malformed };
 RtpParse parse_rtp(std::span<const std::uint8_t> datagram, RtpHeader& header);
 
 enum class RingRecordKind : std::uint8_t {
-    frame,  // one RTP frame, payload follows
-    gap,    // `lost_us` frames were dropped by us before this point (ring full)
-    pause,  // from here on frames are not stored (blackout); arrival_ns is the edge
-    resume, // stored again
-    end,    // the stream's last record: the writer closes it and gives the slot back
+    frame,   // one RTP frame, payload follows
+    gap,     // `lost_us` frames were dropped by us before this point (ring full)
+    pause,   // from here on frames are not stored (blackout); arrival_ns is the edge
+    resume,  // stored again
+    end,     // the stream's last record: the writer closes it and gives the slot back
 };
 
 // Header of every ring record; a frame's payload follows directly.
@@ -51,9 +51,9 @@ static_assert(sizeof(RingRecord) == 24);
 
 // What a stream has seen so far; packets, not bytes. Cumulative.
 struct StreamCounters {
-    std::uint64_t stored = 0;      // put on the ring
-    std::uint64_t lost_before = 0; // gaps in the sequence numbers: lost before they reached us
-    std::uint64_t dropped_us = 0;  // ring full
+    std::uint64_t stored = 0;       // put on the ring
+    std::uint64_t lost_before = 0;  // gaps in the sequence numbers: lost before they reached us
+    std::uint64_t dropped_us = 0;   // ring full
     std::uint64_t duplicates = 0;
     std::uint64_t blacked_out = 0;
     std::uint64_t payload_bytes = 0;

@@ -3,6 +3,7 @@
 // audio there was in RTP time. Owned by one worker; no allocation; after RFC 3550 appendix A.1.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -24,7 +25,8 @@ public:
         } else {
             const auto ahead = static_cast<std::int16_t>(sequence - highest_);
             // The same number with another time stamp is a stream that started again, not a packet seen twice.
-            if (ahead <= 0 && ahead > -kWindow && seen.valid && seen.sequence == sequence && seen.timestamp == timestamp)
+            if (ahead <= 0 && ahead > -kWindow && seen.valid && seen.sequence == sequence &&
+                seen.timestamp == timestamp)
                 return Verdict::duplicate;
             if (ahead > 0 && ahead < kMaxDropout)
                 advance(ahead, sequence, timestamp, frame_units);
@@ -41,12 +43,12 @@ public:
     [[nodiscard]] std::uint64_t lost() const { return lost_; }
     [[nodiscard]] std::uint16_t highest() const { return highest_; }
     [[nodiscard]] std::uint32_t last_timestamp() const { return last_timestamp_; }
-    // Extent of the audio by RTP time stamps, in clock units: first to last of each run, and the last frame itself.
-    [[nodiscard]] std::uint64_t extent_units() const { return extent_ + (frame_units_ != 0 ? frame_units_ : spacing_); }
+    // Extent of the audio by RTP time stamps, in clock units: lowest to highest of each run, and the frame there.
+    [[nodiscard]] std::uint64_t extent_units() const { return started_ ? done_units_ + run_units() : 0; }
 
 private:
-    static constexpr int kWindow = 32;         // reorder window, packets
-    static constexpr int kMaxDropout = 3000;   // a larger step ahead is a restart, not a loss
+    static constexpr int kWindow = 32;        // reorder window, packets
+    static constexpr int kMaxDropout = 3000;  // a larger step ahead is a restart, not a loss
     struct Seen {
         std::uint32_t timestamp = 0;
         std::uint16_t sequence = 0;
@@ -56,25 +58,30 @@ private:
     void begin_run(std::uint16_t sequence, std::uint32_t timestamp, std::uint32_t frame_units) {
         highest_ = sequence;
         last_timestamp_ = timestamp;
-        frame_units_ = frame_units;
-        restart_expected_ = static_cast<std::uint16_t>(sequence - 1);  // none expected
+        position_ = lowest_ = top_ = 0;
+        top_units_ = frame_units;
         restarting_ = false;
     }
     void advance(int ahead, std::uint16_t sequence, std::uint32_t timestamp, std::uint32_t frame_units) {
         lost_ += static_cast<std::uint64_t>(ahead - 1);
         const auto step = static_cast<std::int32_t>(timestamp - last_timestamp_);
-        if (step > 0) {
-            extent_ += static_cast<std::uint32_t>(step);
-            if (ahead == 1) spacing_ = static_cast<std::uint32_t>(step);
-            last_timestamp_ = timestamp;
-            frame_units_ = frame_units;
-        } else if (step < -kBackwardsUnits) {  // the clock was set back while the numbers went on
-            extent_ += frame_units_ != 0 ? frame_units_ : spacing_;
-            last_timestamp_ = timestamp;
-            frame_units_ = frame_units;
+        if (step > kMaxStepUnits || step < -kMaxStepUnits) {  // another clock: the numbers went on, the time did not
+            done_units_ += run_units();
+            begin_run(sequence, timestamp, frame_units);
+            return;
         }
+        if (ahead == 1 && step > 0) spacing_ = static_cast<std::uint32_t>(step);
+        move_to(timestamp, frame_units);
         highest_ = sequence;
         restarting_ = false;
+    }
+    void move_to(std::uint32_t timestamp, std::uint32_t frame_units) {
+        position_ += static_cast<std::int32_t>(timestamp - last_timestamp_);
+        last_timestamp_ = timestamp;
+        lowest_ = std::min(lowest_, position_);
+        if (position_ < top_) return;
+        top_ = position_;
+        top_units_ = frame_units;
     }
     void late() {
         if (lost_ > 0) --lost_;
@@ -82,17 +89,21 @@ private:
     // Out of the window: a lone stray packet, or (when a second one follows it) a stream that started again.
     void jump(std::uint16_t sequence, std::uint32_t timestamp, std::uint32_t frame_units) {
         if (restarting_ && sequence == restart_expected_) {
-            extent_ += frame_units_ != 0 ? frame_units_ : spacing_;       // the old run's last frame
-            extent_ += static_cast<std::uint32_t>(timestamp - restart_timestamp_);  // the new run's first frame
-            begin_run(sequence, timestamp, frame_units);
+            done_units_ += run_units();
+            begin_run(sequence, restart_timestamp_, frame_units);  // from its first frame on
+            move_to(timestamp, frame_units);
             return;
         }
         restarting_ = true;
         restart_expected_ = static_cast<std::uint16_t>(sequence + 1);
         restart_timestamp_ = timestamp;
     }
+    // From the lowest time stamp of the run to the highest, and the frame there.
+    [[nodiscard]] std::uint64_t run_units() const {
+        return static_cast<std::uint64_t>(top_ - lowest_) + (top_units_ != 0 ? top_units_ : spacing_);
+    }
 
-    static constexpr std::int32_t kBackwardsUnits = 4000;
+    static constexpr std::int32_t kMaxStepUnits = 600 * 8000;  // ten minutes of an 8 kHz clock
 
     // Touched by every frame, within two cache lines; the window's line comes on top.
     bool started_ = false;
@@ -101,10 +112,13 @@ private:
     std::uint16_t restart_expected_ = 0;
     std::uint32_t restart_timestamp_ = 0;
     std::uint32_t last_timestamp_ = 0;
-    std::uint32_t frame_units_ = 0;
+    std::uint32_t top_units_ = 0;  // length of the frame at top_
     std::uint32_t spacing_ = 160;
+    std::int64_t position_ = 0;  // of the last frame in its run, clock units from the run's first
+    std::int64_t lowest_ = 0;
+    std::int64_t top_ = 0;
     std::uint64_t lost_ = 0;
-    std::uint64_t extent_ = 0;
+    std::uint64_t done_units_ = 0;  // of the runs before
     std::array<Seen, kWindow> recent_{};
 };
 

@@ -25,8 +25,8 @@ struct StreamHandle {
     std::uint64_t stream_id = 0;   // unique on this core for ever: boot count, worker, number
     std::uint64_t session_id = 0;  // the media session it was first bound to
     FlowKey flow;
-    std::uint32_t slot = 0;   // worker's
-    std::uint16_t worker = 0; // which worker owns it
+    std::uint32_t slot = 0;    // worker's
+    std::uint16_t worker = 0;  // which worker owns it
 };
 
 }  // namespace spantape

@@ -71,11 +71,17 @@ public:
 
     // Streams in the table that send to `endpoint`, come from it, or carry `ssrc` (others may be among them: check).
     template <class Visit>
-    void for_each_to(const Endpoint& endpoint, Visit visit) const { by_destination_.for_each(hash_of(endpoint), visit); }
+    void for_each_to(const Endpoint& endpoint, Visit visit) const {
+        by_destination_.for_each(hash_of(endpoint), visit);
+    }
     template <class Visit>
-    void for_each_from(const Endpoint& endpoint, Visit visit) const { by_source_.for_each(hash_of(endpoint), visit); }
+    void for_each_from(const Endpoint& endpoint, Visit visit) const {
+        by_source_.for_each(hash_of(endpoint), visit);
+    }
     template <class Visit>
-    void for_each_ssrc(std::uint32_t ssrc, Visit visit) const { by_ssrc_.for_each(mix_bits(ssrc), visit); }
+    void for_each_ssrc(std::uint32_t ssrc, Visit visit) const {
+        by_ssrc_.for_each(mix_bits(ssrc), visit);
+    }
 
 private:
     std::span<std::byte> arena_;

@@ -62,10 +62,10 @@ public:
 enum class Pace : std::uint8_t { realtime, max };
 
 struct SourceOptions {
-    Pace pace = Pace::realtime;              // for files
-    int worker = 0;                          // this worker's number, and
-    int workers = 1;                         // how many share a live interface (PACKET_FANOUT by a symmetric hash)
-    int fanout_group = 0;                    // same for all workers of one appliance; the n-th source takes group + n
+    Pace pace = Pace::realtime;  // for files
+    int worker = 0;              // this worker's number, and
+    int workers = 1;             // how many share a live interface (PACKET_FANOUT by a symmetric hash)
+    int fanout_group = 0;        // same for all workers of one appliance; the n-th source takes group + n
     std::uint32_t kernel_ring_bytes = 64u << 20;
 };
 

@@ -55,8 +55,12 @@ protected:
     void send(const Endpoint& from, const Endpoint& to, const Bytes& payload, TimeNs time_ns = -1) {
         if (time_ns < 0) time_ns = now_ns_ += 20 * kNsPerMs;
         const Bytes bytes = udp(from, to, payload);
-        const Packet packet{bytes.data(), static_cast<std::uint32_t>(bytes.size()), static_cast<std::uint32_t>(bytes.size()),
-                            time_ns, LinkType::raw_ip, 0};
+        const Packet packet{bytes.data(),
+                            static_cast<std::uint32_t>(bytes.size()),
+                            static_cast<std::uint32_t>(bytes.size()),
+                            time_ns,
+                            LinkType::raw_ip,
+                            0};
         worker_.process(std::span(&packet, 1), true);
     }
     void decide(Decision decision) {
@@ -226,8 +230,12 @@ TEST_F(WorkerTest, TheEndWaitsForRoomInAFullRing) {
     watch(1, kCallee, CallParty::callee);
     for (int n = 0; n < 100; ++n) {  // live: drops when full
         const Bytes bytes = udp(kCaller, kCallee, rtp(7, n));
-        const Packet packet{bytes.data(), static_cast<std::uint32_t>(bytes.size()), static_cast<std::uint32_t>(bytes.size()),
-                            now_ns_ += 20 * kNsPerMs, LinkType::raw_ip, 0};
+        const Packet packet{bytes.data(),
+                            static_cast<std::uint32_t>(bytes.size()),
+                            static_cast<std::uint32_t>(bytes.size()),
+                            now_ns_ += 20 * kNsPerMs,
+                            LinkType::raw_ip,
+                            0};
         worker_.process(std::span(&packet, 1), false);
     }
     StreamHandle* handle = opened();
@@ -252,8 +260,12 @@ TEST_F(WorkerTest, WhatWasDroppedIsToldBeforeTheNextFrame) {
     watch(1, kCallee, CallParty::callee);
     const auto live = [&](int n) {
         const Bytes bytes = udp(kCaller, kCallee, rtp(7, n));
-        const Packet packet{bytes.data(), static_cast<std::uint32_t>(bytes.size()), static_cast<std::uint32_t>(bytes.size()),
-                            now_ns_ += 20 * kNsPerMs, LinkType::raw_ip, 0};
+        const Packet packet{bytes.data(),
+                            static_cast<std::uint32_t>(bytes.size()),
+                            static_cast<std::uint32_t>(bytes.size()),
+                            now_ns_ += 20 * kNsPerMs,
+                            LinkType::raw_ip,
+                            0};
         worker_.process(std::span(&packet, 1), false);
     };
     int n = 0;
@@ -287,7 +299,8 @@ TEST_F(WorkerTest, AFloodOfUnknownFlowsPushesOutOnlyUnclaimedStreams) {
     watch(1, kCallee, CallParty::callee);
     send(kCaller, kCallee, rtp(7, 0));
     StreamHandle* handle = opened();
-    for (std::uint32_t n = 0; n < 1000; ++n) send(at("198.51.100.1", static_cast<std::uint16_t>(n)), at("198.51.100.2", 2000), rtp(n, 1));
+    for (std::uint32_t n = 0; n < 1000; ++n)
+        send(at("198.51.100.1", static_cast<std::uint16_t>(n)), at("198.51.100.2", 2000), rtp(n, 1));
     send(kCaller, kCallee, rtp(7, 1));
     EXPECT_EQ(drain(*handle).size(), 2u);
     EXPECT_EQ(drops(DropReason::no_stream_slot), 0u);

@@ -15,9 +15,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const std::span<const std::uint8_t> datagram(data + 1, length);
         spantape::RtpHeader header;
         if (spantape::parse_rtp(datagram, header) == spantape::RtpParse::ok) {
-            if (header.payload.data() < datagram.data() || header.payload.data() + header.payload.size() > datagram.data() + length)
+            if (header.payload.data() < datagram.data() ||
+                header.payload.data() + header.payload.size() > datagram.data() + length)
                 __builtin_trap();
-            stored += tracker.on_frame(header.sequence, header.timestamp, static_cast<std::uint32_t>(header.payload.size())) ==
+            stored += tracker.on_frame(header.sequence, header.timestamp,
+                                       static_cast<std::uint32_t>(header.payload.size())) ==
                       spantape::SequenceTracker::Verdict::store;
         }
         data += 1 + length;

@@ -65,12 +65,13 @@ protected:
         sip(SipCallAnswered{call});
     }
     void bound(std::uint64_t session, std::uint64_t stream, CallParty sender, TimeNs first = 0) {
-        control->on_worker({.kind = WorkerEvent::Kind::stream_bound,
-                            .sender = sender,
-                            .session = session,
-                            .stream = stream,
-                            .time_ns = first != 0 ? first : now,
-                            .flow = sender == CallParty::caller ? FlowKey{kCaller, kCallee, 7} : FlowKey{kCallee, kCaller, 8}});
+        control->on_worker(
+            {.kind = WorkerEvent::Kind::stream_bound,
+             .sender = sender,
+             .session = session,
+             .stream = stream,
+             .time_ns = first != 0 ? first : now,
+             .flow = sender == CallParty::caller ? FlowKey{kCaller, kCallee, 7} : FlowKey{kCallee, kCaller, 8}});
     }
     // The worker answers end_session; the writer answers documents.
     void answer_workers() {
@@ -229,7 +230,11 @@ TEST_F(CallControlTest, WithSeveralWorkersAllMustHaveFallenSilent) {
     restart({.channels = 4, .workers = 2});
     establish(1, "a", "1111");
     for (const std::uint16_t worker : {0, 1})
-        control->on_worker({.kind = WorkerEvent::Kind::stream_bound, .worker = worker, .session = 1, .stream = 100u + worker, .time_ns = now});
+        control->on_worker({.kind = WorkerEvent::Kind::stream_bound,
+                            .worker = worker,
+                            .session = 1,
+                            .stream = 100u + worker,
+                            .time_ns = now});
     pass(100);
     control->on_worker({.kind = WorkerEvent::Kind::session_quiet, .worker = 0, .session = 1, .time_ns = now});
     EXPECT_EQ(control->active_calls(), 1u);
@@ -350,8 +355,12 @@ TEST_F(CallControlTest, MediaBehindTheByeIsPartOfTheRecording) {
     sip(SipCallEnded{1, SipCallEnd::bye, 0});
     const TimeNs bye_ns = now;
     pass(1);
-    control->on_worker({.kind = WorkerEvent::Kind::stream_left, .session = 1, .stream = 100, .time_ns = bye_ns + 80 * kNsPerMs,
-                        .counters = {.stored = 104}, .extent_units = 104 * 160});
+    control->on_worker({.kind = WorkerEvent::Kind::stream_left,
+                        .session = 1,
+                        .stream = 100,
+                        .time_ns = bye_ns + 80 * kNsPerMs,
+                        .counters = {.stored = 104},
+                        .extent_units = 104 * 160});
     answer_workers();
     EXPECT_EQ(last_document().stop_ns, bye_ns + 100 * kNsPerMs);
     EXPECT_EQ(last_document().streams[0].duration_ns, 104 * 20 * kNsPerMs);

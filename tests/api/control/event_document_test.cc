@@ -40,13 +40,16 @@ TEST(EventDocument, HasTheFieldsOfTheManualInItsOrder) {
     EXPECT_EQ(names(event_document("RECORDINGUPDATE", {.fields = &recording})),
               "GLOBALCALLID DEVICEID KEEPDAYS FILENAME RECORDID COREIDENT");
     EXPECT_EQ(names(event_document("RECORDINGSTOPPED", {.fields = &recording})),
-              "GLOBALCALLID DEVICEID DEVICEALIAS GATE ANI DNIS AGENTID USER1 USER2 USER3 USER4 USER5 KEEPDAYS RECORDID COREIDENT");
+              "GLOBALCALLID DEVICEID DEVICEALIAS GATE ANI DNIS AGENTID USER1 USER2 USER3 USER4 USER5 KEEPDAYS RECORDID "
+              "COREIDENT");
 }
 
 TEST(EventDocument, AllSevenEventsHaveTheirClassAndModule) {
     const Recording recording = fields();
-    for (const char* type : {"CALLSTART", "CALLSTOP"}) EXPECT_EQ(event_document(type, {.fields = &recording}).event_class, "CALL");
-    for (const char* type : {"RECORDINGSTARTED", "RECORDINGSTOPPED", "RECORDINGUPDATE", "RECORDINGPAUSED", "RECORDINGRESUMED"})
+    for (const char* type : {"CALLSTART", "CALLSTOP"})
+        EXPECT_EQ(event_document(type, {.fields = &recording}).event_class, "CALL");
+    for (const char* type :
+         {"RECORDINGSTARTED", "RECORDINGSTOPPED", "RECORDINGUPDATE", "RECORDINGPAUSED", "RECORDINGRESUMED"})
         EXPECT_EQ(event_document(type, {.fields = &recording}).event_class, "RECORD");
     EXPECT_EQ(event_document("RECORDINGPAUSED", {.fields = &recording}).module, "Api");
     EXPECT_EQ(event_document("RECORDINGSTOPPED", {.fields = &recording}).module, "");

@@ -108,10 +108,10 @@ TEST(XmlRequest, MissingTypeIsItsOwnError) {
 }
 
 TEST(XmlRequest, EverySpellingOfANameIsOneName) {
-    const std::pair<const char*, const char*> types[] = {{"ADDGROUP", "ADDDGROUP"},
+    const std::pair<const char*, const char*> types[] = {{"ADDDGROUP", "ADDGROUP"},
                                                          {"combineexport", "COMBINEDEXPORT"},
-                                                         {"MULTIEXPORT", "MULTIEEXPORT"},
-                                                         {"MULTIEEXPORT", "MULTIEEXPORT"}};
+                                                         {"MULTIEXPORT", "MULTIEXPORT"},
+                                                         {"MULTIEEXPORT", "MULTIEXPORT"}};
     for (const auto& [sent, expected] : types) {
         EXPECT_EQ(parse("<REQUEST><TYPE>" + std::string(sent) + "</TYPE><REQUESTID>1</REQUESTID></REQUEST>")->type,
                   expected);
@@ -130,6 +130,13 @@ TEST(XmlRequest, EverySpellingOfANameIsOneName) {
     const std::string phone = "<REQUESTID>1</REQUESTID><PHONEID>5</PHONEID>";
     EXPECT_EQ(parse("<MODIFYGROUPPERMISSION>" + phone + "</MODIFYGROUPPERMISSION>")->find("DEVICEID"), "5");
     EXPECT_EQ(parse("<IMPORTAGENTPHONE>" + phone + "</IMPORTAGENTPHONE>")->find("PHONEID"), "5");
+}
+
+// The manual answers <TYPE>ADDDGROUP</TYPE> with <REQUESTTYPE>ADDDGROUP</REQUESTTYPE>.
+TEST(XmlRequest, TypeIsEchoedInTheClientsSpelling) {
+    EXPECT_EQ(parse("<REQUEST><TYPE>Adddgroup</TYPE><REQUESTID>1</REQUESTID></REQUEST>")->type_sent, "ADDDGROUP");
+    EXPECT_EQ(parse("<AddGroup><REQUESTID>1</REQUESTID></AddGroup>")->type_sent, "ADDGROUP");
+    EXPECT_EQ(parse("<AdddGroup/>").error().type, "ADDDGROUP");
 }
 
 TEST(Result, HasTheManualsElementsInOrderOnOneLine) {

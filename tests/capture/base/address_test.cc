@@ -14,7 +14,8 @@ TEST(IpAddress, ReadsAndWritesBothFamilies) {
 }
 
 TEST(IpAddress, RefusesWhatIsNone) {
-    for (const char* text : {"", "192.0.2", "192.0.2.256", "example.com", "[::1]", "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17"})
+    for (const char* text :
+         {"", "192.0.2", "192.0.2.256", "example.com", "[::1]", "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17"})
         EXPECT_FALSE(IpAddress::parse(text)) << text;
 }
 

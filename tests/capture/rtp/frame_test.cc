@@ -28,10 +28,10 @@ TEST(ParseRtp, ReadsTheFixedHeader) {
 }
 
 TEST(ParseRtp, LeavesCsrcsExtensionAndPaddingOut) {
-    Bytes bytes = packet(0xb2, 0x00, 0);  // padding, extension, two CSRCs
-    bytes.insert(bytes.end(), 8, 0x11);                        // CSRCs
+    Bytes bytes = packet(0xb2, 0x00, 0);                              // padding, extension, two CSRCs
+    bytes.insert(bytes.end(), 8, 0x11);                               // CSRCs
     bytes.insert(bytes.end(), {0xbe, 0xde, 0x00, 0x01, 1, 2, 3, 4});  // extension of one word
-    bytes.insert(bytes.end(), {9, 9, 9, 0, 0, 3});             // three bytes of payload, three of padding
+    bytes.insert(bytes.end(), {9, 9, 9, 0, 0, 3});                    // three bytes of payload, three of padding
     RtpHeader header;
     ASSERT_EQ(parse_rtp(bytes, header), RtpParse::ok);
     EXPECT_EQ(Bytes(header.payload.begin(), header.payload.end()), (Bytes{9, 9, 9}));
@@ -41,10 +41,10 @@ TEST(ParseRtp, TellsRtcpAndOtherProtocolsApart) {
     RtpHeader header;
     EXPECT_EQ(parse_rtp(packet(0x80, 200), header), RtpParse::rtcp);
     EXPECT_EQ(parse_rtp(packet(0x80, 204), header), RtpParse::rtcp);
-    EXPECT_EQ(parse_rtp(packet(0x80, 0x80 | 64), header), RtpParse::rtcp);      // 192
-    EXPECT_EQ(parse_rtp(packet(0x80, 0x80 | 96), header), RtpParse::ok);        // marker, dynamic type 96
-    EXPECT_EQ(parse_rtp(packet(0x00, 0), header), RtpParse::not_rtp);           // STUN
-    EXPECT_EQ(parse_rtp(packet(0x40, 0), header), RtpParse::not_rtp);           // version 1
+    EXPECT_EQ(parse_rtp(packet(0x80, 0x80 | 64), header), RtpParse::rtcp);  // 192
+    EXPECT_EQ(parse_rtp(packet(0x80, 0x80 | 96), header), RtpParse::ok);    // marker, dynamic type 96
+    EXPECT_EQ(parse_rtp(packet(0x00, 0), header), RtpParse::not_rtp);       // STUN
+    EXPECT_EQ(parse_rtp(packet(0x40, 0), header), RtpParse::not_rtp);       // version 1
     EXPECT_EQ(parse_rtp(Bytes{0x80, 0, 0}, header), RtpParse::not_rtp);
 }
 
@@ -64,7 +64,8 @@ TEST(ParseRtp, RefusesWhatPointsBeyondThePacket) {
 TEST(ParseRtp, NeverReadsBeyondAnyCut) {
     Bytes whole = packet(0xb2, 0x00, 40);
     for (std::size_t length = 0; length <= whole.size(); ++length) {
-        const Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));  // its own allocation: ASan watches
+        const Bytes cut(whole.begin(),
+                        whole.begin() + static_cast<std::ptrdiff_t>(length));  // its own allocation: ASan watches
         RtpHeader header;
         if (parse_rtp(cut, header) == RtpParse::ok) {
             EXPECT_LE(header.payload.size(), length);

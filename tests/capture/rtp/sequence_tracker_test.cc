@@ -83,6 +83,16 @@ TEST(SequenceTracker, TheExtentFollowsTimestampsOverSilence) {
     EXPECT_EQ(feed.tracker.extent_units(), 8160u + 160);
 }
 
+// A T.38 gateway set its clock back to zero while the numbers went on: one run, by its time stamps.
+TEST(SequenceTracker, AClockSetBackWhileTheNumbersGoOnIsOneRun) {
+    Feed feed;
+    feed(1, 71320);
+    feed(2, 71480);
+    feed(3, 0);
+    EXPECT_EQ(feed.tracker.extent_units(), 71480u + 160);
+    EXPECT_EQ(feed.tracker.lost(), 0u);
+}
+
 // The last end packets of a DTMF event repeat number and timestamp (RFC 4733 §2.5.1.4).
 TEST(SequenceTracker, RepeatedEndPacketsOfADtmfEventAreDuplicates) {
     Feed feed;

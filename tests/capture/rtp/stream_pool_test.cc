@@ -12,7 +12,9 @@ namespace {
 FlowKey flow(std::uint32_t number) {
     const std::uint8_t source[4] = {10, 0, static_cast<std::uint8_t>(number >> 8), static_cast<std::uint8_t>(number)};
     const std::uint8_t destination[4] = {10, 1, 0, 1};
-    return {{IpAddress::from_v4(source), static_cast<std::uint16_t>(number)}, {IpAddress::from_v4(destination), 4000}, number / 2};
+    return {{IpAddress::from_v4(source), static_cast<std::uint16_t>(number)},
+            {IpAddress::from_v4(destination), 4000},
+            number / 2};
 }
 
 TEST(StreamPool, FindsWhatWasOpenedUntilItIsDetached) {
@@ -58,7 +60,8 @@ TEST(StreamPool, AgreesWithAMapUnderRandomOpeningAndClosing) {
         }
     }
     std::size_t to = 0;
-    pool.for_each_to(flow(0).destination, [&](std::uint32_t slot) { to += pool.at(slot).key.destination == flow(0).destination; });
+    pool.for_each_to(flow(0).destination,
+                     [&](std::uint32_t slot) { to += pool.at(slot).key.destination == flow(0).destination; });
     EXPECT_EQ(to, model.size());
 }
 

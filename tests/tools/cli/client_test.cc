@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The commands that speak to an appliance, against a server that says what the test wants.
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "tools/cli/command_line.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace spantape::cli {

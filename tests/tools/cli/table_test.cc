@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/recording.h"
 #include "tools/cli/recordings.h"
 #include "tools/cli/terminal_text.h"
 #include "tools/cli/times.h"
