@@ -165,6 +165,8 @@ void Worker::append_frames(bool lossless) {
 
 void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     Stream& stream = pool_.at(slot);
+    if (stream.state == StreamState::look_back && frame.time_ns - stream.last_arrival_ns > kStaleNs)
+        forget_frames(stream);
     stream.last_arrival_ns = frame.time_ns;
     const RtpHeader& header = frame.header;
     if (stream.tracker.on_frame(header.sequence, header.timestamp, frame_units(header)) ==

@@ -48,6 +48,9 @@ private:
     std::vector<std::byte> signalling_memory_;
 };
 
+// An unclaimed stream silent for so long is no part of a call that begins now.
+inline constexpr TimeNs kStaleNs = kNsPerSecond;
+
 struct WorkerCounters {  // readable from any thread
     Counter packets, frames, stored, sip_messages, busy_ns, idle_ns;
     Counter streams;  // opened so far
@@ -85,7 +88,10 @@ private:
     std::byte* make_room(Stream& stream, std::size_t bytes, bool lossless);
     std::uint32_t open_stream(const Frame& frame);
     bool evict_look_back();
-    void drop(DropReason reason) { counters_.drops[static_cast<std::size_t>(reason)].add(); }
+    void forget_frames(Stream& stream);
+    void drop(DropReason reason, std::uint64_t packets = 1) {
+        counters_.drops[static_cast<std::size_t>(reason)].add(packets);
+    }
 
     void forward_sip(const Datagram& datagram, bool lossless);
     void emit(WorkerEvent event);

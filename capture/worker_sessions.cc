@@ -12,8 +12,7 @@ namespace {
 
 constexpr TimeNs kTickNs = 100 * kNsPerMs;
 constexpr TimeNs kLookBackIdleNs = 5 * kNsPerSecond;  // an unclaimed stream without frames is forgotten after it
-constexpr TimeNs kStaleNs = kNsPerSecond;  // an unclaimed stream silent for so long is no call that begins now
-constexpr int kRelayReorder = 64;          // how far apart two copies of one stream may be, packets
+constexpr int kRelayReorder = 64;                     // how far apart two copies of one stream may be, packets
 constexpr TimeNs kRelayDelayNs = 2 * kNsPerSecond;
 
 bool carries(const Stream& stream, std::uint64_t session) {
@@ -33,6 +32,14 @@ std::uint32_t Worker::open_stream(const Frame& frame) {
     ++next_stream_id_;
     counters_.streams.add();
     return slot;
+}
+
+// What an unclaimed stream kept is of an earlier call on the same ports: it begins anew.
+void Worker::forget_frames(Stream& stream) {
+    drop(DropReason::unwatched, stream.counters.stored);
+    stream.handle.ring.reset();
+    stream.tracker = {};
+    stream.counters = {};
 }
 
 // Gives up one unclaimed stream for a new one: of some looked at, the one silent for longest.
@@ -191,7 +198,7 @@ void Worker::finish_stream(std::uint32_t slot) {
     Stream& stream = pool_.at(slot);
     pool_.detach(slot);
     if (stream.state == StreamState::look_back) {
-        counters_.drops[static_cast<std::size_t>(DropReason::unwatched)].add(stream.counters.stored);
+        drop(DropReason::unwatched, stream.counters.stored);
         pool_.release(slot);
         return;
     }

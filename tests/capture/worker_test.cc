@@ -148,6 +148,17 @@ TEST_F(WorkerTest, RestsOfAnEarlierCallOnTheSamePortsAreNotTheNewCalls) {
     EXPECT_EQ(drain(*opened()).size(), 1u);
 }
 
+// The next call may even use the same SSRC, and its media may come before its SDP.
+TEST_F(WorkerTest, MediaOfAnEarlierCallOnTheSameFlowIsForgottenWhenTheNextOneSpeaks) {
+    for (int n = 0; n < 5; ++n) send(kCaller, kCallee, rtp(7, n));
+    now_ns_ += 3 * kNsPerSecond;
+    for (int n = 900; n < 903; ++n) send(kCaller, kCallee, rtp(7, n));
+    watch(1, kCallee, CallParty::callee);
+    EXPECT_EQ(drain(*opened()).size(), 3u);
+    EXPECT_EQ(events(WorkerEvent::Kind::stream_bound).at(0).time_ns, now_ns_ - 40 * kNsPerMs);
+    EXPECT_EQ(drops(DropReason::unwatched), 5u);
+}
+
 TEST_F(WorkerTest, ADuplicateIsStoredOnce) {
     watch(1, kCallee, CallParty::callee);
     for (int n = 0; n < 5; ++n) {

@@ -97,8 +97,7 @@ void add_record(CLI::App& app, RecordCommand& command) {
     app.add_option("--match", command.match, "SIP users that are phones of ours; may be given several times")
         ->check(regular_expression())
         ->type_name("REGEX")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+        ->allow_extra_args(false);
     add_json(app, command.json);
 }
 
