@@ -56,7 +56,10 @@ CallControl::CallControl(ControlOptions options, ControlOutputs& outputs, TimeNs
     for (const auto& pattern : options_.device_match) device_match_.emplace_back(pattern, std::regex::optimize);
 }
 
-CallControl::~CallControl() = default;
+// Calls and their sessions hold each other until the session is over.
+CallControl::~CallControl() {
+    for (const auto& [id, session] : sessions_) session->calls.clear();
+}
 
 void CallControl::on_sip(const SipEvent& event) {
     now_ns_ = std::max(now_ns_, event.time_ns);

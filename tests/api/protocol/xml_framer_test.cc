@@ -16,7 +16,7 @@ using Kind = XmlFramer::Item::Kind;
 
 void feed(XmlFramer& framer, std::string_view bytes) {
     const auto space = framer.space(bytes.size());
-    std::memcpy(space.data(), bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(space.data(), bytes.data(), bytes.size());
     framer.filled(bytes.size());
 }
 
