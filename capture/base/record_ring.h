@@ -63,7 +63,7 @@ public:
         std::size_t offset = head & (capacity_ - 1);
         if (header_at(offset) == kWrapMark) {
             head += capacity_ - offset;
-            head_.store(head, std::memory_order_relaxed);
+            head_.store(head, std::memory_order_release);  // the mark was read: its bytes are the producer's again
             offset = 0;
         }
         return {memory_ + offset + sizeof(std::uint64_t), header_at(offset)};
