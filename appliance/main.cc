@@ -168,6 +168,7 @@ int serve(Configuration configuration, const std::string& path, const std::vecto
                                                                      : spdlog::level::info;
         spdlog::log(severity, "{}", json ? json_string(line) : line);
     };
+    options.servers.log = [log = options.log](const std::string& line) { log("warning", line); };
     const auto report = [&](const std::string& line) { options.log("error", line); };
     if (auto made = provide_certificate(options); !made) return report(made.error().message), EXIT_FAILURE;
     auto appliance = Appliance::start(options);
