@@ -9,6 +9,7 @@
 #include <set>
 #include <string_view>
 
+#include <rte_bus.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -44,6 +45,12 @@ std::array<std::uint8_t, 256> symmetric_key() {
 }
 
 constexpr std::uint64_t kRssWanted = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP;
+
+// Software ports (a tap) claim the hash as well, but spread by another one.
+bool hashes_by_key(const rte_eth_dev_info& info) {
+    const std::string_view bus = rte_bus_name(rte_dev_bus(info.device));
+    return (info.flow_type_rss_offloads & kRssWanted) != 0 && info.hash_key_size != 0 && bus != "vdev";
+}
 
 // The ports of this process by the devargs of their specs, for the workers after the first one.
 struct OpenPorts {
@@ -129,8 +136,7 @@ Result<> DpdkPort::start(const std::string& devargs) {
     if (rte_mbuf_dyn_rx_timestamp_register(&stamp_at_, &stamp_flag_) != 0)
         return fail("no room for time stamps in packets ({})", reason(rte_errno));
     driver_stamps_ = std::string_view(info.driver_name) == "net_pcap";
-    const std::uint64_t rss = info.flow_type_rss_offloads & kRssWanted;
-    card_spreads_ = workers_ > 1 && rss != 0 && info.hash_key_size != 0 && info.max_rx_queues >= workers_;
+    card_spreads_ = workers_ > 1 && hashes_by_key(info) && info.max_rx_queues >= workers_;
     // Without a card's hash, each queue that a software port was given has packets of its own.
     queues_ = card_spreads_ ? static_cast<std::uint16_t>(workers_) : std::max<std::uint16_t>(info.nb_rx_queues, 1);
     if (auto configured = configure(info); !configured) return configured;
@@ -158,17 +164,23 @@ Result<> DpdkPort::configure(const rte_eth_dev_info& info) {
         conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & kRssWanted;
     }
     conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-    const std::uint32_t mtu = conf.rxmode.offloads != 0 ? kMtuOfJumbo : kMtuOfOneBuffer;
-    conf.rxmode.mtu = std::min<std::uint32_t>(mtu, info.max_mtu);
-    // Some drivers have their queues in pairs.
-    const std::uint16_t senders = std::min<std::uint16_t>(1, info.max_tx_queues);
-    int status = rte_eth_dev_configure(port_, queues_, senders, &conf);
-    if (status != 0) {
-        conf.rxmode.mtu = 0;  // the driver's own
-        status = rte_eth_dev_configure(port_, queues_, senders, &conf);
+    const std::uint32_t mtu =
+        std::min<std::uint32_t>(conf.rxmode.offloads != 0 ? kMtuOfJumbo : kMtuOfOneBuffer, info.max_mtu);
+    // Some drivers take no other length than their own (0), and some want a sending queue for each receiving one.
+    const std::uint16_t one_sender = std::min<std::uint16_t>(1, info.max_tx_queues);
+    int status = 0;
+    for (const std::uint16_t senders : {one_sender, std::min(queues_, info.max_tx_queues)}) {
+        for (const std::uint32_t length : {mtu, 0u}) {
+            conf.rxmode.mtu = length;
+            senders_ = senders;
+            status = rte_eth_dev_configure(port_, queues_, senders, &conf);
+            if (status == 0) {
+                take_dpdk_complaints();
+                return {};
+            }
+        }
     }
-    if (status != 0) return fail("the port cannot be configured with {} queues ({})", queues_, reason(status));
-    return {};
+    return fail("the port cannot be configured with {} queues ({})", queues_, reason(status));
 }
 
 Result<> DpdkPort::set_up_queues(const rte_eth_dev_info& info) {
@@ -193,9 +205,10 @@ Result<> DpdkPort::set_up_queues(const rte_eth_dev_info& info) {
                 rte_eth_rx_queue_setup(port_, queue, descriptors, static_cast<unsigned>(node), &conf, pool_);
             status != 0)
             return fail("the port's queue {} cannot be set up ({})", queue, reason(status));
-    if (info.max_tx_queues == 0) return {};
-    if (const int status = rte_eth_tx_queue_setup(port_, 0, to_send, static_cast<unsigned>(node), nullptr); status != 0)
-        return fail("the port's sending side cannot be set up ({})", reason(status));
+    for (std::uint16_t queue = 0; queue < senders_; ++queue)
+        if (const int status = rte_eth_tx_queue_setup(port_, queue, to_send, static_cast<unsigned>(node), nullptr);
+            status != 0)
+            return fail("the port's sending side cannot be set up ({})", reason(status));
     return {};
 }
 

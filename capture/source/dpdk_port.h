@@ -73,6 +73,7 @@ private:
     bool started_ = false;
     rte_device* device_ = nullptr;  // not null: ours to remove
     std::uint16_t queues_ = 1;
+    std::uint16_t senders_ = 0;     // queues to send on, which stay empty
     std::uint16_t next_queue_ = 0;  // of those that worker 0 takes in turn
     bool card_spreads_ = false;     // the n-th worker has the n-th queue
     bool driver_stamps_ = false;    // microseconds, of an epoch of its own
