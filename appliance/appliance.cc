@@ -83,7 +83,8 @@ public:
             auto sources = open_sources(options_.sources, {.pace = options_.pace,
                                                            .worker = number,
                                                            .workers = options_.workers,
-                                                           .fanout_group = static_cast<int>(getpid() & 0xffff)});
+                                                           .fanout_group = static_cast<int>(getpid() & 0xffff),
+                                                           .dpdk = options_.dpdk});
             if (!sources) return std::unexpected(sources.error());
             for (const auto& source : *sources) live |= !source->lossless();
             links_.push_back(std::make_unique<WorkerLinks>(streams, control_wakeup_, signalling_wakeup_));

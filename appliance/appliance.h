@@ -26,6 +26,7 @@ struct ApplianceOptions {
     bool exit_at_end = false;
     std::uint32_t max_streams = 0;  // a worker; 0: four times recording.channels and 4096
     std::size_t ring_bytes = 16u << 10;
+    DpdkOptions dpdk;
     // [sip]
     std::vector<std::uint16_t> sip_ports = {5060};
     TimeNs media_timeout_ns = 60 * kNsPerSecond;

@@ -29,6 +29,9 @@ struct Configuration {
         bool exit_at_end = false;
         std::uint32_t max_streams = 0;  // a worker; 0: four times recording.channels and 4096
         std::uint32_t ring_kib = 16;    // a power of two
+        DpdkHuge dpdk_huge = DpdkHuge::automatic;
+        std::uint32_t dpdk_memory_mib = 256;
+        std::vector<std::string> dpdk_eal;
         bool operator==(const Capture&) const = default;
     } capture;
     struct Sip {

@@ -74,6 +74,7 @@ constexpr TextsKey texts(Result<> (*check)(const std::string&)) {
 }
 
 constexpr std::string_view kPaces[] = {"realtime", "max"};
+constexpr std::string_view kHuge[] = {"auto", "always", "never"};
 constexpr std::string_view kResultTypes[] = {"label", "error"};
 constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
 constexpr std::string_view kFormats[] = {"text", "json"};
@@ -83,7 +84,8 @@ constexpr ConfigurationKey kKeys[] = {
      "Number of this recorder: the first four digits of GLOBALCALLID, and named in answers."},
 
     {"capture", "sources", texts<&C::capture, &C::Capture::sources>(check_source),
-     "Where packets come from, several at once: pcap:INTERFACE, file:PATH (pcap, pcapng), dpdk:DEVICE."},
+     "Where packets come from, several at once: pcap:INTERFACE, file:PATH (pcap, pcapng), dpdk:DEVICE (a PCI address "
+     "such as 0000:3b:00.0, or a software port such as net_af_packet0,iface=eth1)."},
     {"capture", "workers", integer<&C::capture, &C::Capture::workers>(1, 64),
      "Threads that take packets; live interfaces are shared among them by call."},
     {"capture", "cpus", integers<&C::capture, &C::Capture::cpus>(0, 4095),
@@ -96,6 +98,14 @@ constexpr ConfigurationKey kKeys[] = {
      "RTP streams that a worker follows at once; 0: four times recording.channels plus 4096."},
     {"capture", "ring_kib", integer<&C::capture, &C::Capture::ring_kib>(1, 1024, true),
      "Memory of one stream between worker and disk, KiB; 16 hold about a second and a half of G.711."},
+    {"capture", "dpdk_huge", choice<&C::capture, &C::Capture::dpdk_huge>(kHuge),
+     "Huge pages for DPDK: where dpdk_memory_mib of them are free, or else not to start, or not at all. Without them "
+     "software ports work, and cards behind an IOMMU."},
+    {"capture", "dpdk_memory_mib", integer<&C::capture, &C::Capture::dpdk_memory_mib>(32, 1'048'576),
+     "Memory for DPDK, MiB: all that it gets without huge pages; with them, what must be free. A port takes 10 MiB a "
+     "queue."},
+    {"capture", "dpdk_eal", texts<&C::capture, &C::Capture::dpdk_eal>(check_not_empty),
+     "Further arguments of DPDK's EAL, such as \"--iova-mode=va\"."},
 
     {"sip", "ports", integers<&C::sip, &C::Sip::ports>(1, 65535),
      "Ports of SIP. On other ports, packets that begin like SIP are taken for it as well."},

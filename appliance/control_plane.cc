@@ -158,7 +158,7 @@ public:
         for (const Worker* capture : links_.captures)
             for (const auto& source : capture->sources()) {
                 const SourceCounters counters = source->counters();
-                drops += counters.dropped_kernel + counters.dropped_card;
+                drops += counters.dropped_kernel + counters.dropped_card + counters.dropped_spread;
             }
         return drops;
     }
@@ -368,6 +368,7 @@ std::vector<api::Element> Plane::status() const {
                             {"BYTES", fmt::to_string(counters.bytes), {}},
                             {"DROPPEDKERNEL", fmt::to_string(counters.dropped_kernel), {}},
                             {"DROPPEDCARD", fmt::to_string(counters.dropped_card), {}},
+                            {"DROPPEDSPREAD", fmt::to_string(counters.dropped_spread), {}},
                             {"ERROR", source->error(), {}}}});
         }
     const SignallingCounters& sip = links_.signalling->counters();

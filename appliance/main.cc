@@ -72,6 +72,8 @@ ApplianceOptions options_from(const Configuration& configuration) {
     options.exit_at_end = configuration.capture.exit_at_end;
     options.max_streams = configuration.streams_per_worker();
     options.ring_bytes = std::size_t{configuration.capture.ring_kib} << 10;
+    options.dpdk = {configuration.capture.dpdk_huge, configuration.capture.dpdk_memory_mib,
+                    configuration.capture.dpdk_eal};
     options.sip_ports = configuration.sip.ports;
     options.media_timeout_ns =
         static_cast<TimeNs>(configuration.sip.media_timeout_s * static_cast<double>(kNsPerSecond));

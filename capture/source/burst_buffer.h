@@ -23,14 +23,21 @@ public:
     // Gives up the packets of the last burst.
     void clear() { used_ = 0; }
 
+    // Room for the bytes of one packet, at most packet_bytes; the caller fills it. As often as keep().
+    std::uint8_t* room(std::size_t bytes) {
+        std::uint8_t* to = memory_.get() + used_;
+        used_ += (bytes + kAlignment - 1) & ~(kAlignment - 1);
+        return to;
+    }
+
     // The packet with its bytes in here; what does not fit is cut off, as by a snap length. At most kBurstPackets
     // between two clear().
     Packet keep(const Packet& packet) {
         Packet kept = packet;
         kept.captured_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(packet.captured_bytes, packet_bytes_));
-        kept.data = memory_.get() + used_;
-        if (kept.captured_bytes != 0) std::memcpy(memory_.get() + used_, packet.data, kept.captured_bytes);
-        used_ += (kept.captured_bytes + kAlignment - 1) & ~(kAlignment - 1);
+        std::uint8_t* to = room(kept.captured_bytes);
+        if (kept.captured_bytes != 0) std::memcpy(to, packet.data, kept.captured_bytes);
+        kept.data = to;
         return kept;
     }
 

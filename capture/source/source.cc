@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "capture/source/dpdk_source.h"
 #include "capture/source/file_source.h"
 #include "capture/source/live_source.h"
 
@@ -20,11 +21,14 @@ struct Spec {
 Result<Spec> read_spec(const std::string& text) {
     const std::size_t colon = text.find(':');
     const std::string_view scheme = std::string_view(text).substr(0, colon);
-    if (colon == std::string::npos || (scheme != "pcap" && scheme != "file")) {
-        return fail("{}: unknown kind of source (there are pcap:IFACE and file:PATH)", text);
+    if (colon == std::string::npos || (scheme != "pcap" && scheme != "file" && scheme != "dpdk")) {
+        return fail("{}: unknown kind of source (there are pcap:IFACE, file:PATH and dpdk:DEVARGS)", text);
     }
     Spec spec{scheme, text.substr(colon + 1)};
-    if (spec.rest.empty()) return fail("{}: {} is missing", text, scheme == "pcap" ? "the interface" : "the path");
+    if (spec.rest.empty()) {
+        const std::string_view what = scheme == "pcap" ? "interface" : scheme == "file" ? "path" : "device";
+        return fail("{}: the {} is missing", text, what);
+    }
     return spec;
 }
 
@@ -48,6 +52,10 @@ Result<std::vector<std::unique_ptr<Source>>> open_sources(const std::vector<std:
         const auto index = static_cast<std::uint8_t>(i);
         if (spec->scheme == "pcap") {
             auto source = named(specs[i], LiveSource::open(specs[i], spec->rest, index, options));
+            if (!source) return std::unexpected(source.error());
+            sources.push_back(std::move(*source));
+        } else if (spec->scheme == "dpdk") {
+            auto source = named(specs[i], DpdkSource::open(specs[i], spec->rest, index, options));
             if (!source) return std::unexpected(source.error());
             sources.push_back(std::move(*source));
         } else if (options.worker == 0) {

@@ -35,6 +35,7 @@ struct SourceCounters {
     std::uint64_t bytes = 0;           // captured
     std::uint64_t dropped_kernel = 0;  // by the kernel, for want of room in its ring
     std::uint64_t dropped_card = 0;    // by the interface or its driver
+    std::uint64_t dropped_spread = 0;  // by us, between the worker that reads a port for all and the one it was for
 };
 
 class Source {
@@ -61,18 +62,29 @@ public:
 
 enum class Pace : std::uint8_t { realtime, max };
 
+enum class DpdkHuge : std::uint8_t { automatic, always, never };
+
+// For dpdk: sources. Of all appliances in a process the first one's count: DPDK starts once.
+struct DpdkOptions {
+    DpdkHuge huge = DpdkHuge::automatic;  // huge pages: where enough are free, or else an error, or not at all
+    std::uint32_t memory_mib = 256;       // free huge pages that it takes to use them; without them, all that DPDK gets
+    std::vector<std::string> eal_arguments;  // added to the EAL's command line
+};
+
 struct SourceOptions {
     Pace pace = Pace::realtime;  // for files
     int worker = 0;              // this worker's number, and
     int workers = 1;             // how many share a live interface (PACKET_FANOUT by a symmetric hash)
     int fanout_group = 0;        // same for all workers of one appliance; the n-th source takes group + n
     std::uint32_t kernel_ring_bytes = 64u << 20;
+    DpdkOptions dpdk;
 };
 
-// Opens all of `specs` ("pcap:IFACE", "file:PATH") for one worker. Live ones come one Source each, with `worker`-th
-// share of the interface; all files together come as one Source that merges them by time stamp, for worker 0 only.
-// source index in Packet = position in specs. An error names the spec and the reason (no such file, not a capture
-// file and what it looks like, no such interface, no permission, unknown link type, unknown scheme).
+// Opens all of `specs` ("pcap:IFACE", "file:PATH", "dpdk:DEVARGS") for one worker, worker 0 first and the others in
+// order, from one thread. Live ones come one Source each, with `worker`-th share of the interface; all files together
+// come as one Source that merges them by time stamp, for worker 0 only. source index in Packet = position in specs. An
+// error names the spec and the reason (no such file, not a capture file and what it looks like, no such interface, no
+// permission, unknown link type, unknown scheme).
 Result<std::vector<std::unique_ptr<Source>>> open_sources(const std::vector<std::string>& specs,
                                                           const SourceOptions& options);
 

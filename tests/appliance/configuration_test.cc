@@ -69,6 +69,9 @@ pace = "max"
 exit_at_end = true
 max_streams = 100
 ring_kib = 32
+dpdk_huge = "always"
+dpdk_memory_mib = 512
+dpdk_eal = ["--iova-mode=va"]
 [sip]
 ports = [5060, 5080]
 media_timeout = 1.5
@@ -104,7 +107,16 @@ format = "json"
     ASSERT_TRUE(loaded) << loaded.error().message;
     Configuration expected;
     expected.core = {7};
-    expected.capture = {{"pcap:eth2", "file:/a b.pcap", "dpdk:0000:01:00.0"}, 2, {3, 4}, Pace::max, true, 100, 32};
+    expected.capture = {{"pcap:eth2", "file:/a b.pcap", "dpdk:0000:01:00.0"},
+                        2,
+                        {3, 4},
+                        Pace::max,
+                        true,
+                        100,
+                        32,
+                        DpdkHuge::always,
+                        512,
+                        {"--iova-mode=va"}};
     expected.sip = {{5060, 5080}, 1.5};
     expected.devices = {{"2\\d{3}", "x"}};
     expected.recording = {5, false, 2, 30};
@@ -125,6 +137,9 @@ TEST_F(ConfigurationTest, EveryKeyCanBeSetOnTheCommandLine) {
                                                 "capture.exit_at_end=true",
                                                 "capture.max_streams=1",
                                                 "capture.ring_kib=8",
+                                                "capture.dpdk_huge=never",
+                                                "capture.dpdk_memory_mib=64",
+                                                "capture.dpdk_eal=[\"--iova-mode=va\"]",
                                                 "sip.ports=[]",
                                                 "sip.media_timeout=5",
                                                 "devices.match=[\"1.*\"]",

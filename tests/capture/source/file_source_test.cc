@@ -186,9 +186,8 @@ TEST(OpenSources, NamesWhatIsWrong) {
     EXPECT_EQ(error_of({"file:/"}), "file:/: is a directory");
     EXPECT_EQ(error_of({"file:"}), "file:: the path is missing");
     EXPECT_EQ(error_of({"pcap:"}), "pcap:: the interface is missing");
-    EXPECT_EQ(error_of({"eth0"}), "eth0: unknown kind of source (there are pcap:IFACE and file:PATH)");
-    EXPECT_EQ(error_of({"dpdk:0000:01:00.0"}),
-              "dpdk:0000:01:00.0: unknown kind of source (there are pcap:IFACE and file:PATH)");
+    EXPECT_EQ(error_of({"eth0"}), "eth0: unknown kind of source (there are pcap:IFACE, file:PATH and dpdk:DEVARGS)");
+    EXPECT_EQ(error_of({"dpdk:"}), "dpdk:: the device is missing");
     const TempFile words(text("no capture\n"));
     EXPECT_EQ(error_of({words.spec()}), words.spec() + ": is not a pcap or pcapng capture file: it looks like text");
     const TempFile wifi(pcap_header({.link = 105}));
