@@ -116,6 +116,8 @@ void Worker::classify(const Packet& packet, bool lossless) {
 }
 
 void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
+    if (datagram.transport == Transport::tcp) [[unlikely]]
+        return drop(DropReason::tcp);
     if (frame_count_ == frames_.size()) append_frames(lossless);
     Frame& frame = frames_[frame_count_];
     switch (parse_rtp(datagram.payload, frame.header)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// Takes captured packets apart down to UDP. Runs once for every packet of the port: no allocation, no exception, and
-// every header is bounds-checked before its first byte is read. Ethernet with IPv4 and UDP takes the straight way.
+// Takes captured packets apart down to UDP and TCP. Runs once for every packet of the port: no allocation, no
+// exception, and every header is bounds-checked before its first byte is read. Ethernet with IPv4 and UDP takes the
+// straight way.
 #include "capture/packet/datagram.h"
 
 #include <cstring>
@@ -17,14 +18,18 @@ constexpr std::size_t kCookedV2Bytes = 20;
 constexpr std::size_t kIpv4Bytes = 20;
 constexpr std::size_t kIpv6Bytes = 40;
 constexpr std::size_t kUdpBytes = 8;
+constexpr std::size_t kTcpBytes = 20;
 
 constexpr std::uint16_t kTypeIpv4 = 0x0800;
 constexpr std::uint16_t kTypeIpv6 = 0x86dd;
 constexpr std::uint16_t kLargestLength = 0x05ff;  // EtherTypes begin above; below stands an 802.3 length
 constexpr std::uint16_t kCookedLlc = 0x0004;      // LINUX_SLL_P_802_2
+constexpr std::uint8_t kProtocolTcp = 6;
 constexpr std::uint8_t kProtocolUdp = 17;
 
 std::uint16_t load16(At at) { return static_cast<std::uint16_t>(at[0] << 8 | at[1]); }
+
+std::uint32_t load32(At at) { return std::uint32_t{load16(at)} << 16 | load16(at + 2); }
 
 std::size_t between(At at, At end) { return static_cast<std::size_t>(end - at); }
 
@@ -70,14 +75,30 @@ DropReason decode_udp(At at, At end, const Packet& packet, Datagram& datagram) {
     if (is_tunnel(datagram.destination.port, datagram.payload)) return DropReason::unknown_encapsulation;
     datagram.time_ns = packet.time_ns;
     datagram.source_index = packet.source;
+    datagram.transport = Transport::udp;
     return DropReason::none;
 }
 
-// IANA protocol numbers that are not UDP.
+// at..end is the IP payload as far as it was captured. A payload that the snap length cut is given as far as it goes:
+// what follows in the byte stream shows the gap.
+DropReason decode_tcp(At at, At end, const Packet& packet, Datagram& datagram) {
+    if (between(at, end) < kTcpBytes) return DropReason::bad_tcp;
+    const std::size_t header_bytes = (at[12] >> 4) * std::size_t{4};
+    if (header_bytes < kTcpBytes || header_bytes > between(at, end)) return DropReason::bad_tcp;
+    datagram.source.port = load16(at);
+    datagram.destination.port = load16(at + 2);
+    datagram.payload = {at + header_bytes, end};
+    datagram.time_ns = packet.time_ns;
+    datagram.source_index = packet.source;
+    datagram.transport = Transport::tcp;
+    datagram.tcp_flags = at[13];
+    datagram.tcp_sequence = load32(at + 4);
+    return DropReason::none;
+}
+
+// IANA protocol numbers that are neither UDP nor TCP.
 DropReason reason_of_protocol(std::uint8_t protocol) {
     switch (protocol) {
-        case 6:
-            return DropReason::tcp;
         case 4:    // IPv4 in IP
         case 41:   // IPv6 in IP
         case 47:   // GRE
@@ -104,18 +125,23 @@ DropReason decode_ipv4(At at, At end, const Packet& packet, Datagram& datagram) 
     }
     constexpr std::uint16_t kMoreFragmentsOrOffset = 0x3fff;
     if ((load16(at + 6) & kMoreFragmentsOrOffset) != 0) return DropReason::ip_fragment;
-    if (at[9] != kProtocolUdp) return reason_of_protocol(at[9]);
+    const std::uint8_t protocol = at[9];
+    if (protocol != kProtocolUdp && protocol != kProtocolTcp) return reason_of_protocol(protocol);
     store_v4(datagram.source.ip, at + 12);
     store_v4(datagram.destination.ip, at + 16);
+    if (protocol == kProtocolTcp) [[unlikely]]
+        return decode_tcp(at + header_bytes, end, packet, datagram);
     return decode_udp(at + header_bytes, end, packet, datagram);
 }
 
-// Walks the extension headers (RFC 8200 §4) from `protocol` at `at` on. On none, `at` stands at the UDP header.
-DropReason skip_extensions(std::uint8_t protocol, At& at, At end) {
+// Walks the extension headers (RFC 8200 §4) from `protocol` at `at` on. On none, `at` stands at the UDP or TCP header,
+// as `protocol` says.
+DropReason skip_extensions(std::uint8_t& protocol, At& at, At end) {
     for (;;) {
         std::size_t header_bytes = 8;
         switch (protocol) {
             case kProtocolUdp:
+            case kProtocolTcp:
                 return DropReason::none;
             case 0:    // hop-by-hop options
             case 43:   // routing
@@ -151,10 +177,12 @@ DropReason decode_ipv6(At at, At end, const Packet& packet, Datagram& datagram) 
     At next = at + kIpv6Bytes;
     // 0: a jumbogram (RFC 2675) or, as with IPv4, one that the card splits up
     if (payload_bytes != 0 && payload_bytes < between(next, end)) end = next + payload_bytes;
-    const DropReason reason = skip_extensions(at[6], next, end);
+    std::uint8_t protocol = at[6];
+    const DropReason reason = skip_extensions(protocol, next, end);
     if (reason != DropReason::none) return reason;
     std::memcpy(datagram.source.ip.bytes.data(), at + 8, 16);
     std::memcpy(datagram.destination.ip.bytes.data(), at + 24, 16);
+    if (protocol == kProtocolTcp) return decode_tcp(next, end, packet, datagram);
     return decode_udp(next, end, packet, datagram);
 }
 

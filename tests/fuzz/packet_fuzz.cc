@@ -20,7 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (reason >= DropReason::count) std::abort();
     if (reason != DropReason::none) return 0;
     const std::uint8_t* end = packet.data + packet.captured_bytes;
-    if (datagram.payload.empty() || datagram.payload.data() < packet.data ||
+    const bool may_be_empty = datagram.transport == Transport::tcp;
+    if ((datagram.payload.empty() && !may_be_empty) || datagram.payload.data() < packet.data ||
         datagram.payload.data() + datagram.payload.size() > end) {
         std::abort();
     }

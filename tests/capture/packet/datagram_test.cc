@@ -212,9 +212,34 @@ TEST(Datagram, LetsRtpAndSipOnTunnelPortsPass) {
     }
 }
 
+TEST(Datagram, TakesTcpSegmentsApart) {
+    for (const Bytes& packet : {ethernet(0x0800, ipv4(tcp(text("hello"), 0x01020304, 0x18), 6)),
+                                ethernet(0x86dd, ipv6(tcp(text("hello"), 0x01020304, 0x18), 6))}) {
+        Datagram segment;
+        const auto bytes = static_cast<std::uint32_t>(packet.size());
+        ASSERT_EQ(decode_datagram({packet.data(), bytes, bytes, 1234, LinkType::ethernet, 3}, segment),
+                  DropReason::none);
+        EXPECT_EQ(segment.transport, Transport::tcp);
+        EXPECT_EQ(segment.source.port, 40000);
+        EXPECT_EQ(segment.destination.port, 5060);
+        EXPECT_EQ(segment.tcp_sequence, 0x01020304u);
+        EXPECT_EQ(segment.tcp_flags, 0x18);
+        EXPECT_EQ(std::string(segment.payload.begin(), segment.payload.end()), "hello");
+    }
+}
+
+TEST(Datagram, NamesMalformedTcp) {
+    Bytes segment = tcp({}, 1, 2);
+    EXPECT_EQ(reason(ethernet(0x0800, ipv4(segment, 6))), "none");
+    segment[12] = 0x40;  // a header of 16 bytes
+    EXPECT_EQ(reason(ethernet(0x0800, ipv4(segment, 6))), "bad_tcp");
+    segment[12] = 0x60;  // one that does not fit
+    EXPECT_EQ(reason(ethernet(0x0800, ipv4(segment, 6))), "bad_tcp");
+    EXPECT_EQ(reason(ethernet(0x0800, ipv4(Bytes(19), 6))), "bad_tcp");
+    EXPECT_EQ(reason(ethernet(0x86dd, ipv6(Bytes(19), 6))), "bad_tcp");
+}
+
 TEST(Datagram, NamesOtherProtocols) {
-    EXPECT_EQ(reason(ethernet(0x0800, ipv4(Bytes(20), 6))), "tcp");
-    EXPECT_EQ(reason(ethernet(0x86dd, ipv6(Bytes(20), 6))), "tcp");
     EXPECT_EQ(reason(ethernet(0x0800, ipv4(Bytes(20), 1))), "not_udp");
     EXPECT_EQ(reason(ethernet(0x86dd, ipv6(Bytes(20), 58))), "not_udp");
 }

@@ -34,6 +34,19 @@ inline Bytes udp(const Bytes& payload, std::uint16_t source = 40000, std::uint16
 }
 
 // From 192.0.2.1 to 198.51.100.2.
+inline Bytes tcp(const Bytes& payload, std::uint32_t sequence, std::uint8_t flags, std::uint16_t source = 40000,
+                 std::uint16_t destination = 5060) {
+    Bytes header;
+    append16(header, source);
+    append16(header, destination);
+    append16(header, sequence >> 16);
+    append16(header, sequence & 0xffff);
+    header.resize(20);
+    header[12] = 0x50;
+    header[13] = flags;
+    return header + payload;
+}
+
 inline Bytes ipv4(const Bytes& payload, std::uint8_t protocol = 17, std::uint16_t fragment = 0,
                   const Bytes& options = {}) {
     const std::size_t header_bytes = 20 + options.size();
