@@ -161,6 +161,15 @@ def test_record_makes_one_file_of_one_call(tmp_path, capture):
     assert wav.duration == pytest.approx(2.0, abs=0.05)
 
 
+def test_record_without_audio_leaves_the_store_alone_to_tell(tmp_path, capture):
+    store = tmp_path / "store"
+    recordings = programs.spantape_json("record", capture, "--store", store, "--format", "none", "--out", tmp_path / "out")
+    assert [r["ledger"]["stored"] for r in recordings] == [200]
+    assert "file" not in recordings[0] and not (tmp_path / "out").exists()
+    kept = programs.spantape_json("calls", "--store", store)
+    assert [r["ident"] for r in kept] == [recordings[0]["ident"]]
+
+
 def test_record_prints_a_table_for_people(tmp_path, capture):
     done = programs.run(programs.SPANTAPE, "record", capture, "--store", tmp_path / "store", "--out", tmp_path / "out")
     assert done.returncode == 0

@@ -73,9 +73,9 @@ void add_server(CLI::App& app, std::string& server) {
         ->capture_default_str();
 }
 
-void add_format(CLI::App& app, std::string& format) {
-    app.add_option("--format", format, "Kind of audio file: wav")
-        ->check(CLI::IsMember({"wav"}).description(""))
+void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& kinds, const std::string& text) {
+    app.add_option("--format", format, text)
+        ->check(CLI::IsMember(kinds).description(""))
         ->type_name("KIND")
         ->capture_default_str();
 }
@@ -89,7 +89,8 @@ void add_record(CLI::App& app, RecordCommand& command) {
     app.add_option("--out", command.out, "Where the audio files go; nothing there is replaced")
         ->type_name("DIR")
         ->capture_default_str();
-    add_format(app, command.format);
+    add_format(app, command.format, {"wav", kNoAudio},
+               "Kind of audio file: wav; none: the store is all that is wanted");
     app.add_option("--channels", command.channels, "How many calls may be recorded at once")
         ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{1'000'000}).description(""))
         ->type_name("N")
@@ -163,7 +164,7 @@ void add_export(CLI::App& app, ExportCommand& command) {
     app.add_option("--out", command.out, "Where the audio files go; nothing there is replaced")
         ->type_name("DIR")
         ->capture_default_str();
-    add_format(app, command.format);
+    add_format(app, command.format, {"wav"}, "Kind of audio file: wav");
     auto* webapi = app.add_option("--webapi", command.webapi, "The appliance's WebAPI")
                        ->check(server_address())
                        ->type_name("HOST:PORT")

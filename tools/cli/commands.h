@@ -18,6 +18,8 @@ inline constexpr const char* kDefaultStore = "/var/lib/spantape";
 inline constexpr const char* kDefaultServer = "127.0.0.1:5620";
 inline constexpr const char* kDefaultWebApi = "127.0.0.1:2012";
 
+inline constexpr const char* kNoAudio = "none";  // RecordCommand::format
+
 struct RecordCommand {
     std::vector<std::string> files;
     std::string store;  // "": a directory of its own, removed at the end

@@ -122,15 +122,18 @@ Result<std::vector<Recording>> recordings_of(Appliance& appliance) {
     return recordings;
 }
 
+// files: by recording; empty when no audio was asked for.
 int print(const std::vector<Recording>& recordings, const std::vector<std::string>& files, bool as_json,
           const Console& console) {
+    const ListFiles list_files = files.empty() ? ListFiles::no : ListFiles::yes;
     std::vector<ListedRecording> listed;
-    for (std::size_t i = 0; i < recordings.size(); ++i) listed.push_back({to_public_json(recordings[i]), files[i]});
+    for (std::size_t i = 0; i < recordings.size(); ++i)
+        listed.push_back({to_public_json(recordings[i]), files.empty() ? "" : files[i]});
     if (as_json) {
-        console.out << recordings_json(listed, ListFiles::yes);
+        console.out << recordings_json(listed, list_files);
         return kFine;
     }
-    const auto table = recordings_table(listed, ListFiles::yes);
+    const auto table = recordings_table(listed, list_files);
     if (!table) return console.failed(table.error().message);
     console.out << (table->empty() ? "no calls found\n" : table->text(console.width));
     return kFine;
@@ -167,8 +170,12 @@ int read_captures(Appliance& appliance, Warnings& warnings, Progress& progress) 
 int run(const RecordCommand& command, const Console& console) {
     const auto file_bytes = total_bytes(command.files);
     if (!file_bytes) return console.failed(file_bytes.error().message);
-    const auto directory = OutputDirectory::open(command.out);
-    if (!directory) return console.failed(directory.error().message);
+    std::unique_ptr<OutputDirectory> directory;  // null: no audio
+    if (command.format != kNoAudio) {
+        auto opened = OutputDirectory::open(command.out);
+        if (!opened) return console.failed(opened.error().message);
+        directory = std::move(*opened);
+    }
     const auto store = StoreDirectory::open(command.store);
     if (!store) return console.failed(store.error().message);
 
@@ -188,9 +195,12 @@ int run(const RecordCommand& command, const Console& console) {
     int status = read_captures(*appliance, warnings, progress);
     const auto recordings = recordings_of(*appliance);
     if (!recordings) return console.failed(recordings.error().message);
-    const AudioSource source{appliance->index(), appliance->segment_directory()};
-    const auto files = write_all_audio(source, *recordings, **directory, progress);
-    progress.clear();
+    std::vector<std::string> files;
+    if (directory) {
+        const AudioSource source{appliance->index(), appliance->segment_directory()};
+        files = write_all_audio(source, *recordings, *directory, progress);
+        progress.clear();
+    }
     if (std::ranges::count(files, "") != 0) status = kFailed;
     return std::max(status, print(*recordings, files, command.json, console));
 }

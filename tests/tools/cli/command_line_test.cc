@@ -83,6 +83,8 @@ TEST(CommandLine, RecordTakesFilesBeforeAndAfterOptions) {
     EXPECT_EQ(command.channels, 5U);
     EXPECT_TRUE(command.json);
     EXPECT_EQ(parsed<RecordCommand>({"record", "a.pcap"}).out, ".");
+    EXPECT_EQ(parsed<RecordCommand>({"record", "a.pcap", "--format", "none"}).format, kNoAudio);
+    expect_wrong_usage({"export", "1", "--format", "none"}, "none");
 }
 
 TEST(CommandLine, CallsFiltersBecomeTheQuery) {
