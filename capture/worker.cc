@@ -16,7 +16,17 @@ constexpr std::size_t kSignallingRingBytes = 4u << 20;
 constexpr std::size_t kDecisionQueue = 1u << 16;
 constexpr std::size_t kEventQueue = 1u << 16;
 constexpr int kIdleWaitMs = 20;
+// How many frames before its own turn a stream, and the place on its ring, are asked for.
+constexpr std::size_t kStreamAhead = 16;
+constexpr std::size_t kRingAhead = 8;
+constexpr std::size_t kPacketAhead = 4;
 constexpr std::size_t kMarkRoom = sizeof(RingRecord) + 16;  // a gap mark on the ring, its header and alignment
+
+// Ethernet to RTP: 54 bytes, not aligned.
+void prefetch_headers(const Packet& packet) {
+    __builtin_prefetch(packet.data);
+    __builtin_prefetch(packet.data + 64);
+}
 
 // The length of a frame in RTP clock units where the payload tells it: G.711 has a byte a sample (RFC 3551 §4.5.14);
 // a one-byte payload is a silence descriptor. L16 has two bytes a sample and channel (§4.5.11).
@@ -98,9 +108,10 @@ void Worker::run(const std::atomic<bool>& stop) {
 void Worker::process(std::span<const Packet> burst, bool lossless) {
     counters_.packets.add(burst.size());
     frame_count_ = 0;
-    for (const Packet& packet : burst) {
-        if (lossless) advance_clock(packet.time_ns, true);
-        classify(packet, lossless);
+    for (std::size_t i = 0; i < burst.size(); ++i) {
+        if (i + kPacketAhead < burst.size()) prefetch_headers(burst[i + kPacketAhead]);
+        if (lossless) advance_clock(burst[i].time_ns, true);
+        classify(burst[i], lossless);
     }
     append_frames(lossless);
 }
@@ -151,18 +162,32 @@ void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
     drop(DropReason::not_rtp);
 }
 
+// A frame waits for memory three times: for its place in the table, for its stream, and for where the stream's ring
+// stands. Each is asked for while the frames before are worked on.
 void Worker::append_frames(bool lossless) {
     counters_.frames.add(frame_count_);
-    for (std::size_t i = 0; i < frame_count_; ++i) pool_.prefetch_stream(frames_[i].hash);
-    for (std::size_t i = 0; i < frame_count_; ++i) {
-        std::uint32_t slot = pool_.find(frames_[i].key, frames_[i].hash);
-        if (slot == StreamPool::kNone) {
-            slot = open_stream(frames_[i]);
-            if (slot == StreamPool::kNone) continue;
-        }
-        append(slot, frames_[i], lossless);
+    const std::uint64_t version = pool_.version();
+    for (std::size_t i = 0; i < frame_count_ + kStreamAhead; ++i) {
+        if (i < frame_count_) pool_.prefetch_stream(frames_[i].hash);
+        if (i >= kStreamAhead - kRingAhead && i - (kStreamAhead - kRingAhead) < frame_count_)
+            look_up(frames_[i - (kStreamAhead - kRingAhead)]);
+        if (i < kStreamAhead) continue;
+        const Frame& frame = frames_[i - kStreamAhead];
+        std::uint32_t slot = frame.slot;
+        // A frame before this one opened its stream, or took its slot for another.
+        if (slot == StreamPool::kNone || pool_.version() != version) slot = pool_.find(frame.key, frame.hash);
+        if (slot == StreamPool::kNone) slot = open_stream(frame);
+        if (slot != StreamPool::kNone) append(slot, frame, lossless);
     }
     frame_count_ = 0;
+}
+
+void Worker::look_up(Frame& frame) {
+    frame.slot = pool_.find(frame.key, frame.hash);
+    if (frame.slot == StreamPool::kNone) return;
+    Stream& stream = pool_.at(frame.slot);
+    stream.tracker.prefetch(frame.header.sequence);
+    stream.handle.ring.prefetch(sizeof(RingRecord) + frame.header.payload.size());
 }
 
 void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
@@ -202,7 +227,6 @@ void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     std::memcpy(room + sizeof record, header.payload.data(), header.payload.size());
     stream.handle.ring.commit();
     if (stream.counters.stored++ == 0) {
-        stream.first_arrival_ns = frame.time_ns;
         stream.first_payload_type = header.payload_type;
         if (stream.state == StreamState::look_back) bind_new(slot);
     }
@@ -230,11 +254,6 @@ std::byte* Worker::make_room(Stream& stream, std::size_t bytes, bool lossless) {
             ring.pop();
             --stream.counters.stored;
             drop(DropReason::unwatched);
-            RingRecord oldest;
-            if (const auto front = ring.front(); front.size() >= sizeof oldest) {
-                std::memcpy(&oldest, front.data(), sizeof oldest);
-                stream.first_arrival_ns = oldest.arrival_ns;
-            }
             continue;
         }
         if (!lossless || stop_ == nullptr || stop_->load(std::memory_order_relaxed)) return nullptr;

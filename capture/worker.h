@@ -79,11 +79,13 @@ private:
         std::uint64_t hash = 0;
         RtpHeader header;
         TimeNs time_ns = 0;
+        std::uint32_t slot = 0;  // as of look_up()
     };
 
     void classify(const Packet& packet, bool lossless);
     void classify_datagram(const Datagram& datagram, bool lossless);
     void append_frames(bool lossless);
+    void look_up(Frame& frame);
     void append(std::uint32_t slot, const Frame& frame, bool lossless);
     std::byte* make_room(Stream& stream, std::size_t bytes, bool lossless);
     std::uint32_t open_stream(const Frame& frame);

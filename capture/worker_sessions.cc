@@ -20,6 +20,15 @@ bool carries(const Stream& stream, std::uint64_t session) {
            stream.session.begin() + stream.sessions;
 }
 
+// Of the frames that a look-back ring keeps; the worker is at both ends of it.
+TimeNs oldest_arrival_ns(Stream& stream) {
+    RingRecord oldest;
+    const auto front = stream.handle.ring.front();
+    if (front.size() < sizeof oldest) return stream.last_arrival_ns;
+    std::memcpy(&oldest, front.data(), sizeof oldest);
+    return oldest.arrival_ns;
+}
+
 }  // namespace
 
 std::uint32_t Worker::open_stream(const Frame& frame) {
@@ -46,8 +55,8 @@ void Worker::forget_frames(Stream& stream) {
 bool Worker::evict_look_back() {
     constexpr std::uint32_t kLookedAt = 256;
     std::uint32_t oldest = StreamPool::kNone;
-    for (std::uint32_t i = 0; i < std::min(kLookedAt, pool_.slots()); ++i) {
-        evict_hand_ = (evict_hand_ + 1) % pool_.slots();
+    for (std::uint32_t i = 0; i < std::min(kLookedAt, pool_.touched()); ++i) {
+        evict_hand_ = (evict_hand_ + 1) % pool_.touched();
         const Stream& stream = pool_.at(evict_hand_);
         if (stream.state != StreamState::look_back) continue;
         if (oldest == StreamPool::kNone || stream.last_arrival_ns < pool_.at(oldest).last_arrival_ns)
@@ -124,6 +133,7 @@ void Worker::bind(std::uint32_t slot, SessionMatch match, bool relay_copy) {
     session->streams.push_back(slot);
     stream.session[stream.sessions++] = match.session;
     if (stream.state == StreamState::look_back) {
+        stream.first_arrival_ns = oldest_arrival_ns(stream);
         stream.state = StreamState::bound;
         stream.sender = sender;
         stream.relay_copy = relay_copy;
@@ -154,7 +164,7 @@ void Worker::watch(const Decision& decision) {
         pool_.for_each_to(decision.endpoint, gather);
         pool_.for_each_from(decision.endpoint, gather);
     } else {
-        for (std::uint32_t slot = 0; slot < pool_.slots(); ++slot)
+        for (std::uint32_t slot = 0; slot < pool_.touched(); ++slot)
             if (pool_.at(slot).state == StreamState::look_back) gather(slot);
     }
     for (const std::uint32_t slot : waiting) {
@@ -269,7 +279,7 @@ void Worker::advance_clock(TimeNs now_ns, bool lossless) {
     last_tick_ns_ = now_ns_;
     take_returned();
     // All slots are looked at once a second.
-    sweep(static_cast<std::uint32_t>(std::uint64_t{pool_.slots()} * static_cast<std::uint64_t>(passed_ns) /
+    sweep(static_cast<std::uint32_t>(std::uint64_t{pool_.touched()} * static_cast<std::uint64_t>(passed_ns) /
                                      kNsPerSecond) +
           1);
     emit({.kind = WorkerEvent::Kind::tick, .token = lossless ? next_token_++ : 0, .time_ns = now_ns_});
@@ -277,8 +287,8 @@ void Worker::advance_clock(TimeNs now_ns, bool lossless) {
 }
 
 void Worker::sweep(std::uint32_t slots) {
-    for (std::uint32_t i = 0; i < std::min(slots, pool_.slots()); ++i) {
-        sweep_hand_ = (sweep_hand_ + 1) % pool_.slots();
+    for (std::uint32_t i = 0; i < std::min(slots, pool_.touched()); ++i) {
+        sweep_hand_ = (sweep_hand_ + 1) % pool_.touched();
         const Stream& stream = pool_.at(sweep_hand_);
         if (stream.state == StreamState::look_back && now_ns_ - stream.last_arrival_ns > kLookBackIdleNs)
             finish_stream(sweep_hand_);

@@ -4,6 +4,7 @@
 // Used for the per-stream frame rings (capture/rtp) and for the signalling packets.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -20,8 +21,8 @@ public:
     // memory: 64-byte aligned, its size a power of two of at least 256 bytes; must outlive the ring. Not thread-safe:
     // before the ring is shared, or when neither side uses it.
     void attach(std::span<std::byte> memory) {
-        memory_ = memory.data();
-        capacity_ = memory.size();
+        memory_ = consumer_memory_ = memory.data();
+        capacity_ = consumer_capacity_ = memory.size();
         reset();
     }
     void reset() {
@@ -53,6 +54,13 @@ public:
         tail_.store(reserved_ + footprint(bytes), std::memory_order_release);
     }
 
+    // Producer: asks for the memory that a record of `bytes` will be written to.
+    void prefetch(std::size_t bytes) const {
+        const std::byte* at = memory_ + (tail_.load(std::memory_order_relaxed) & (capacity_ - 1));
+        const std::byte* const end = std::min<const std::byte*>(at + footprint(bytes), memory_ + capacity_);
+        for (; at < end; at += 64) __builtin_prefetch(at, 1);
+    }
+
     // Consumer: the oldest record, or an empty span; valid until pop().
     std::span<const std::byte> front() {
         std::size_t head = head_.load(std::memory_order_relaxed);
@@ -60,18 +68,18 @@ public:
             tail_copy_ = tail_.load(std::memory_order_acquire);  // records before it are complete
             if (head == tail_copy_) return {};
         }
-        std::size_t offset = head & (capacity_ - 1);
-        if (header_at(offset) == kWrapMark) {
-            head += capacity_ - offset;
+        std::size_t offset = head & (consumer_capacity_ - 1);
+        if (word_at(consumer_memory_, offset) == kWrapMark) {
+            head += consumer_capacity_ - offset;
             head_.store(head, std::memory_order_release);  // the mark was read: its bytes are the producer's again
             offset = 0;
         }
-        return {memory_ + offset + sizeof(std::uint64_t), header_at(offset)};
+        return {consumer_memory_ + offset + sizeof(std::uint64_t), word_at(consumer_memory_, offset)};
     }
     // Consumer: gives the record returned by front() back.
     void pop() {
         const std::size_t head = head_.load(std::memory_order_relaxed);
-        const std::size_t bytes = header_at(head & (capacity_ - 1));
+        const std::size_t bytes = word_at(consumer_memory_, head & (consumer_capacity_ - 1));
         head_.store(head + footprint(bytes), std::memory_order_release);
     }
 
@@ -79,20 +87,26 @@ public:
     [[nodiscard]] std::size_t used_bytes() const {
         return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire);
     }
-    [[nodiscard]] std::size_t capacity_bytes() const { return capacity_; }
+    [[nodiscard]] std::size_t capacity_bytes() const { return consumer_capacity_; }
 
 private:
     static constexpr std::uint64_t kWrapMark = ~std::uint64_t{0};
     static std::size_t footprint(std::size_t bytes) { return (bytes + sizeof(std::uint64_t) + 7) & ~std::size_t{7}; }
-    std::uint64_t& header_at(std::size_t offset) { return *reinterpret_cast<std::uint64_t*>(memory_ + offset); }
+    static std::uint64_t& word_at(std::byte* memory, std::size_t offset) {
+        return *reinterpret_cast<std::uint64_t*>(memory + offset);
+    }
+    std::uint64_t& header_at(std::size_t offset) { return word_at(memory_, offset); }
 
-    std::byte* memory_ = nullptr;
-    std::size_t capacity_ = 0;
+    // A cache line for each side; where the memory is, both must know.
     alignas(64) std::atomic<std::size_t> tail_{0};  // written by the producer
-    std::size_t head_copy_ = 0;                     // producer's
-    std::size_t reserved_ = 0;                      // producer's
+    std::byte* memory_ = nullptr;                   // producer's, up to reserved_
+    std::size_t capacity_ = 0;
+    std::size_t head_copy_ = 0;
+    std::size_t reserved_ = 0;
     alignas(64) std::atomic<std::size_t> head_{0};  // written by the consumer
-    std::size_t tail_copy_ = 0;                     // consumer's
+    std::byte* consumer_memory_ = nullptr;          // consumer's, from here on
+    std::size_t consumer_capacity_ = 0;
+    std::size_t tail_copy_ = 0;
 };
 
 }  // namespace spantape

@@ -4,9 +4,12 @@
 // no tombstones. One worker owns it.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstdint>
-#include <vector>
+#include <memory>
 
+#include "capture/base/huge_memory.h"
 #include "capture/rtp/stream_handle.h"
 
 namespace spantape {
@@ -29,11 +32,9 @@ public:
     static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
     // At most `flows` at once (the caller keeps to it).
-    explicit FlowTable(std::size_t flows) {
-        std::size_t size = 16;
-        while (size < flows * 2) size *= 2;
-        entries_.resize(size);
-        mask_ = size - 1;
+    explicit FlowTable(std::size_t flows) : memory_(size_for(flows) * sizeof(Entry)), mask_(size_for(flows) - 1) {
+        entries_ = reinterpret_cast<Entry*>(memory_.bytes().data());
+        std::uninitialized_fill_n(entries_, mask_ + 1, Entry{});
     }
 
     void prefetch(std::uint64_t hash) const { __builtin_prefetch(&entries_[hash & mask_]); }
@@ -87,9 +88,11 @@ private:
         std::uint32_t slot = kNone;
     };
     static std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
+    static std::size_t size_for(std::size_t flows) { return std::bit_ceil(std::max<std::size_t>(flows * 2, 16)); }
 
-    std::vector<Entry> entries_;
-    std::size_t mask_ = 0;
+    HugeMemory memory_;
+    std::size_t mask_;
+    Entry* entries_;  // mask_ + 1 of them, in memory_
 };
 
 }  // namespace spantape

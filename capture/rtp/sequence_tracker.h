@@ -39,6 +39,9 @@ public:
         return Verdict::store;
     }
 
+    // Asks for what on_frame() will look at.
+    void prefetch(std::uint16_t sequence) const { __builtin_prefetch(&recent_[sequence % kWindow], 1); }
+
     // Frames missing in the sequence so far.
     [[nodiscard]] std::uint64_t lost() const { return lost_; }
     [[nodiscard]] std::uint16_t highest() const { return highest_; }

@@ -2,35 +2,51 @@
 #include "capture/rtp/stream_pool.h"
 
 #include <new>
-
-#include <sys/mman.h>
+#include <type_traits>
 
 namespace spantape {
 
+static_assert(std::is_trivially_destructible_v<Stream>);  // their memory is given back as it is
+
 StreamPool::StreamPool(std::uint16_t worker, std::uint32_t slots, std::size_t ring_bytes)
-    : streams_(slots), table_(slots), by_destination_(slots), by_source_(slots), by_ssrc_(slots) {
-    const std::size_t bytes = std::size_t{slots} * ring_bytes;
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    arena_ = {static_cast<std::byte*>(memory), bytes};
+    : worker_(worker),
+      slots_(slots),
+      ring_bytes_(ring_bytes),
+      stream_memory_(std::size_t{slots} * sizeof(Stream)),
+      ring_memory_(std::size_t{slots} * ring_bytes),
+      streams_(reinterpret_cast<Stream*>(stream_memory_.bytes().data())),
+      table_(slots),
+      by_destination_(slots),
+      by_source_(slots),
+      by_ssrc_(slots) {
     free_.reserve(slots);
-    for (std::uint32_t slot = slots; slot-- > 0;) {  // lowest slots are used first
-        free_.push_back(slot);
-        streams_[slot].handle.slot = slot;
-        streams_[slot].handle.worker = worker;
-        streams_[slot].handle.ring.attach(arena_.subspan(std::size_t{slot} * ring_bytes, ring_bytes));
-    }
 }
 
-StreamPool::~StreamPool() { munmap(arena_.data(), arena_.size()); }
-
+// What every frame touches of a stream, but for what look_up() in the worker asks for when it knows the stream.
 void StreamPool::prefetch_stream(std::uint64_t hash) const {
     const std::uint32_t slot = table_.candidate(hash);
     if (slot == kNone) return;
-    const auto* stream = reinterpret_cast<const char*>(&streams_[slot]);
-    __builtin_prefetch(stream);
-    __builtin_prefetch(stream + 64);
-    __builtin_prefetch(&streams_[slot].handle.ring);
+    const Stream& stream = streams_[slot];
+    __builtin_prefetch(&stream, 1);
+    __builtin_prefetch(&stream.tracker, 1);
+    __builtin_prefetch(&stream.counters, 1);
+    __builtin_prefetch(&stream.handle.ring, 1);
+}
+
+// The slot used last is used next, while it is warm; else the lowest that never was.
+std::uint32_t StreamPool::take_slot() {
+    if (!free_.empty()) {
+        const std::uint32_t slot = free_.back();
+        free_.pop_back();
+        return slot;
+    }
+    if (touched_ == slots_) return kNone;
+    const std::uint32_t slot = touched_++;
+    Stream& stream = *new (&streams_[slot]) Stream;
+    stream.handle.slot = slot;
+    stream.handle.worker = worker_;
+    stream.handle.ring.attach(ring_memory_.bytes().subspan(std::size_t{slot} * ring_bytes_, ring_bytes_));
+    return slot;
 }
 
 std::uint32_t StreamPool::find(const FlowKey& key, std::uint64_t hash) const {
@@ -38,9 +54,8 @@ std::uint32_t StreamPool::find(const FlowKey& key, std::uint64_t hash) const {
 }
 
 std::uint32_t StreamPool::open(const FlowKey& key, std::uint64_t hash, std::uint64_t stream_id) {
-    if (free_.empty()) return kNone;
-    const std::uint32_t slot = free_.back();
-    free_.pop_back();
+    const std::uint32_t slot = take_slot();
+    if (slot == kNone) return kNone;
     Stream& stream = streams_[slot];
     stream.key = key;
     stream.hash = hash;
@@ -55,6 +70,7 @@ std::uint32_t StreamPool::open(const FlowKey& key, std::uint64_t hash, std::uint
     stream.handle.stream_id = stream_id;
     stream.handle.session_id = 0;
     stream.handle.flow = key;
+    ++version_;
     table_.insert(hash, slot);
     by_destination_.insert(hash_of(key.destination), slot);
     by_source_.insert(hash_of(key.source), slot);
@@ -64,6 +80,7 @@ std::uint32_t StreamPool::open(const FlowKey& key, std::uint64_t hash, std::uint
 
 void StreamPool::detach(std::uint32_t slot) {
     const Stream& stream = streams_[slot];
+    ++version_;
     table_.erase(stream.hash, slot, [this](std::uint32_t other) { return streams_[other].hash; });
     by_destination_.erase(hash_of(stream.key.destination), slot);
     by_source_.erase(hash_of(stream.key.source), slot);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// All streams of one worker: a fixed number of slots, each with its ring in one arena that is mapped at start; the
-// flow table that finds them; and the indexes by which a decision finds streams that were there before it.
+// All streams of one worker: a fixed number of slots, each with its ring, in arenas that are mapped at start and
+// touched only as far as slots were ever used; the flow table that finds them; and the indexes by which a decision
+// finds streams that were there before it.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <span>
 #include <vector>
 
+#include "capture/base/huge_memory.h"
 #include "capture/rtp/flow_table.h"
 #include "capture/rtp/sequence_tracker.h"
 #include "capture/rtp/slot_index.h"
@@ -26,41 +27,49 @@ enum class StreamState : std::uint8_t {
 
 inline constexpr std::size_t kSessionsPerStream = 4;
 
+// In order of use: what each frame needs of a stream lies in five cache lines (its first two, one of the tracker's
+// window, the counters, the producer's part of the ring).
 struct alignas(64) Stream {
     FlowKey key;
     std::uint64_t hash = 0;
     StreamState state = StreamState::free;
     std::uint8_t sessions = 0;  // how many of session[] are in use
-    bool relay_copy = false;
-    CallParty sender = CallParty::caller;
     std::uint8_t first_payload_type = 0;
+    bool relay_copy = false;
     std::uint32_t pending_gap = 0;  // frames dropped for a full ring, not yet told to the writer
-    TimeNs first_arrival_ns = 0;    // of the oldest frame kept
     TimeNs last_arrival_ns = 0;
     SequenceTracker tracker;
     StreamCounters counters;
+    TimeNs first_arrival_ns = 0;  // of the oldest frame kept, once bound
+    CallParty sender = CallParty::caller;
     std::array<std::uint64_t, kSessionsPerStream> session{};
     StreamHandle handle;
 };
+static_assert(offsetof(Stream, tracker) == 64);
 
 class StreamPool {
 public:
     static constexpr std::uint32_t kNone = FlowTable::kNone;
 
-    // ring_bytes: a power of two. Maps slots * ring_bytes of memory (touched only as streams use it); throws
-    // std::bad_alloc when the system refuses.
+    // ring_bytes: a power of two. Maps slots * (ring_bytes + sizeof(Stream)) of memory (touched only as streams use
+    // it); throws std::bad_alloc when the system refuses.
     StreamPool(std::uint16_t worker, std::uint32_t slots, std::size_t ring_bytes);
-    ~StreamPool();
     StreamPool(const StreamPool&) = delete;
     StreamPool& operator=(const StreamPool&) = delete;
 
+    // Only slots below touched().
     [[nodiscard]] Stream& at(std::uint32_t slot) { return streams_[slot]; }
-    [[nodiscard]] std::uint32_t slots() const { return static_cast<std::uint32_t>(streams_.size()); }
-    [[nodiscard]] std::uint32_t used() const { return slots() - static_cast<std::uint32_t>(free_.size()); }
+    [[nodiscard]] std::uint32_t slots() const { return slots_; }
+    // No slot from here on was ever used: what walks over all streams ends here.
+    [[nodiscard]] std::uint32_t touched() const { return touched_; }
+    [[nodiscard]] std::uint32_t used() const { return touched_ - static_cast<std::uint32_t>(free_.size()); }
 
     void prefetch(std::uint64_t hash) const { table_.prefetch(hash); }
     void prefetch_stream(std::uint64_t hash) const;
     [[nodiscard]] std::uint32_t find(const FlowKey& key, std::uint64_t hash) const;
+
+    // Another number whenever a flow was added or taken away since: slots found before may mean others now.
+    [[nodiscard]] std::uint64_t version() const { return version_; }
 
     // A new look-back stream, its ring empty; kNone when no slot is free.
     std::uint32_t open(const FlowKey& key, std::uint64_t hash, std::uint64_t stream_id);
@@ -84,9 +93,17 @@ public:
     }
 
 private:
-    std::span<std::byte> arena_;
-    std::vector<Stream> streams_;
-    std::vector<std::uint32_t> free_;
+    std::uint32_t take_slot();
+
+    std::uint16_t worker_;
+    std::uint32_t slots_;
+    std::size_t ring_bytes_;
+    HugeMemory stream_memory_;
+    HugeMemory ring_memory_;
+    Stream* streams_;  // made in stream_memory_ when first used, touched_ of them
+    std::uint32_t touched_ = 0;
+    std::vector<std::uint32_t> free_;  // below touched_
+    std::uint64_t version_ = 0;
     FlowTable table_;
     SlotIndex by_destination_;
     SlotIndex by_source_;
