@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// The index over its store: batches in, lookups out. Readers take no lock of ours; writers take turns, since replacing
-// a recording reads the old one first.
+// The index over its store: batches in, lookups out. Readers take no lock of ours but a short one for the chunks of the
+// last batches; writers take turns, since replacing a recording reads the old one first.
 #include "storage/index/index.h"
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <rocksdb/write_batch.h>
 
 #include "storage/index/keys.h"
+#include "storage/index/recent_chunks.h"
 #include "storage/index/search.h"
 #include "storage/index/store.h"
 
@@ -25,7 +26,12 @@ std::string number_key(const std::string& series) { return "number/" + series; }
 
 class RocksIndex final : public Index {
 public:
-    explicit RocksIndex(std::unique_ptr<Store> store) : store_(std::move(store)) {}
+    static Result<std::unique_ptr<Index>> over(Result<std::unique_ptr<Store>> store) {
+        if (!store) return std::unexpected(store.error());
+        std::unique_ptr<RocksIndex> index(new RocksIndex(std::move(*store)));
+        if (auto loaded = index->recent_.load(*index->store_); !loaded) return std::unexpected(loaded.error());
+        return index;
+    }
 
     Result<> put(const Batch& batch) override;
     Result<std::optional<Recording>> recording(std::uint64_t ident) const override {
@@ -40,9 +46,11 @@ public:
     Result<std::uint64_t> take_numbers(const std::string& series, std::uint64_t count) override;
 
 private:
+    explicit RocksIndex(std::unique_ptr<Store> store) : store_(std::move(store)) {}
     Result<> replace(const Recording& recording, rocksdb::WriteBatch& writes) const;
 
     std::unique_ptr<Store> store_;
+    RecentChunks recent_;       // written under put_mutex_
     std::mutex put_mutex_;      // from reading the old recordings to having written the new ones
     std::mutex numbers_mutex_;  // from reading a series to having written it
 };
@@ -65,9 +73,7 @@ Result<> RocksIndex::replace(const Recording& recording, rocksdb::WriteBatch& wr
 Result<> RocksIndex::put(const Batch& batch) {
     const std::lock_guard lock(put_mutex_);
     rocksdb::WriteBatch writes;
-    for (const ChunkEntry& chunk : batch.chunks)
-        writes.Put(store_->chunks(), index_keys::chunk_key(chunk.stream_id, chunk.chunk_number),
-                   index_keys::chunk_value(chunk));
+    recent_.prepare(batch.chunks, *store_, writes);
     // Of several versions of a recording in one batch only the last is written: the ones before it are not in the
     // database yet, so their lookup entries could not be found and removed.
     std::unordered_map<std::uint64_t, const Recording*> newest;
@@ -81,23 +87,29 @@ Result<> RocksIndex::put(const Batch& batch) {
     // nothing, since the log has been handed to the kernel when this returns.
     rocksdb::WriteOptions options;
     options.sync = false;
-    return store_->check(store_->db().Write(options, &writes), "writing a batch");
+    auto written = store_->check(store_->db().Write(options, &writes), "writing a batch");
+    if (written) recent_.commit();
+    return written;
 }
 
 Result<std::vector<ChunkEntry>> RocksIndex::chunks(std::uint64_t stream_id) const {
+    std::vector<ChunkEntry> chunks = recent_.of(stream_id);
     rocksdb::ReadOptions options;
     options.prefix_same_as_start = true;
     const std::unique_ptr<rocksdb::Iterator> iterator(store_->db().NewIterator(options, store_->chunks()));
-    std::vector<ChunkEntry> chunks;
     for (iterator->Seek(index_keys::chunk_key(stream_id, 0)); iterator->Valid(); iterator->Next()) {
-        const auto chunk = index_keys::chunk_of(iterator->key().ToStringView(), iterator->value().ToStringView());
-        if (!chunk)
+        const auto entry = index_keys::chunks_of(iterator->key().ToStringView(), iterator->value().ToStringView());
+        if (!entry)
             return store_->broken("stream {}: a chunk's entry of {} and {} bytes is none of ours", stream_id,
                                   iterator->key().size(), iterator->value().size());
-        if (chunk->stream_id != stream_id) break;
-        chunks.push_back(*chunk);
+        if (entry->front().stream_id != stream_id) break;
+        chunks.insert(chunks.end(), entry->begin(), entry->end());
     }
     if (auto read = store_->check(iterator->status(), "reading chunks"); !read) return std::unexpected(read.error());
+    // What recovery found once more, or went over while we read, is there twice.
+    std::ranges::stable_sort(chunks, {}, &ChunkEntry::chunk_number);
+    const auto twice = std::ranges::unique(chunks, {}, &ChunkEntry::chunk_number);
+    chunks.erase(twice.begin(), twice.end());
     return chunks;
 }
 
@@ -155,15 +167,11 @@ Result<std::uint64_t> RocksIndex::take_numbers(const std::string& series, std::u
 }  // namespace
 
 Result<std::unique_ptr<Index>> Index::open(const std::string& directory) {
-    auto store = Store::open(directory);
-    if (!store) return std::unexpected(store.error());
-    return std::make_unique<RocksIndex>(std::move(*store));
+    return RocksIndex::over(Store::open(directory));
 }
 
 Result<std::unique_ptr<Index>> Index::open_read_only(const std::string& directory) {
-    auto store = Store::open_read_only(directory);
-    if (!store) return std::unexpected(store.error());
-    return std::make_unique<RocksIndex>(std::move(*store));
+    return RocksIndex::over(Store::open_read_only(directory));
 }
 
 }  // namespace spantape

@@ -7,6 +7,7 @@ namespace spantape::index_keys {
 
 namespace {
 
+constexpr std::size_t kChunkKeyBytes = kStreamIdBytes + 4;
 constexpr std::size_t kChunkValueBytes = 36;
 
 template <class Unsigned>
@@ -21,6 +22,27 @@ Unsigned number_at(std::string_view bytes, std::size_t offset) {
     for (const char byte : bytes.substr(offset, sizeof value))
         value = static_cast<Unsigned>(value << 8 | static_cast<std::uint8_t>(byte));
     return value;
+}
+
+void append_place(std::string& value, const ChunkEntry& chunk) {
+    append(value, chunk.segment);
+    append(value, chunk.offset);
+    append(value, chunk.bytes);
+    append(value, chunk.frames);
+    append(value, static_cast<std::uint64_t>(chunk.first_ns));
+    append(value, static_cast<std::uint64_t>(chunk.last_ns));
+}
+
+// place: at least kChunkValueBytes.
+ChunkEntry chunk_at(std::uint64_t stream_id, std::uint32_t chunk_number, std::string_view place) {
+    return {.stream_id = stream_id,
+            .chunk_number = chunk_number,
+            .segment = number_at<std::uint32_t>(place, 0),
+            .offset = number_at<std::uint64_t>(place, 4),
+            .bytes = number_at<std::uint32_t>(place, 12),
+            .frames = number_at<std::uint32_t>(place, 16),
+            .first_ns = static_cast<TimeNs>(number_at<std::uint64_t>(place, 20)),
+            .last_ns = static_cast<TimeNs>(number_at<std::uint64_t>(place, 28))};
 }
 
 // Signed times as unsigned numbers of the same order.
@@ -60,27 +82,41 @@ std::string chunk_key(std::uint64_t stream_id, std::uint32_t chunk_number) {
 std::string chunk_value(const ChunkEntry& chunk) {
     std::string value;
     value.reserve(kChunkValueBytes);
-    append(value, chunk.segment);
-    append(value, chunk.offset);
-    append(value, chunk.bytes);
-    append(value, chunk.frames);
-    append(value, static_cast<std::uint64_t>(chunk.first_ns));
-    append(value, static_cast<std::uint64_t>(chunk.last_ns));
+    append_place(value, chunk);
     return value;
 }
 
-std::optional<ChunkEntry> chunk_of(std::string_view key, std::string_view value) {
-    if (key.size() != kStreamIdBytes + 4 || value.size() != kChunkValueBytes) return std::nullopt;
-    ChunkEntry chunk;
-    chunk.stream_id = number_at<std::uint64_t>(key, 0);
-    chunk.chunk_number = number_at<std::uint32_t>(key, kStreamIdBytes);
-    chunk.segment = number_at<std::uint32_t>(value, 0);
-    chunk.offset = number_at<std::uint64_t>(value, 4);
-    chunk.bytes = number_at<std::uint32_t>(value, 12);
-    chunk.frames = number_at<std::uint32_t>(value, 16);
-    chunk.first_ns = static_cast<TimeNs>(number_at<std::uint64_t>(value, 20));
-    chunk.last_ns = static_cast<TimeNs>(number_at<std::uint64_t>(value, 28));
-    return chunk;
+std::optional<std::vector<ChunkEntry>> chunks_of(std::string_view key, std::string_view value) {
+    if (key.size() != kChunkKeyBytes || value.empty() || value.size() % kChunkValueBytes != 0) return std::nullopt;
+    std::vector<ChunkEntry> chunks;
+    auto number = number_at<std::uint32_t>(key, kStreamIdBytes);
+    for (std::size_t at = 0; at < value.size(); at += kChunkValueBytes)
+        chunks.push_back(chunk_at(number_at<std::uint64_t>(key, 0), number++, value.substr(at)));
+    return chunks;
+}
+
+std::string recent_prefix() { return "recent/"; }
+std::string recent_key(std::uint64_t batch) { return recent_prefix() + u64_bytes(batch); }
+
+std::string recent_value(const std::vector<ChunkEntry>& chunks) {
+    std::string value;
+    value.reserve(chunks.size() * (kChunkKeyBytes + kChunkValueBytes));
+    for (const ChunkEntry& chunk : chunks) {
+        append(value, chunk.stream_id);
+        append(value, chunk.chunk_number);
+        append_place(value, chunk);
+    }
+    return value;
+}
+
+std::optional<std::vector<ChunkEntry>> recent_of(std::string_view value) {
+    constexpr std::size_t kEach = kChunkKeyBytes + kChunkValueBytes;
+    if (value.size() % kEach != 0) return std::nullopt;
+    std::vector<ChunkEntry> chunks;
+    for (std::size_t at = 0; at < value.size(); at += kEach)
+        chunks.push_back(chunk_at(number_at<std::uint64_t>(value, at), number_at<std::uint32_t>(value, at + 8),
+                                  value.substr(at + kChunkKeyBytes)));
+    return chunks;
 }
 
 std::string watermark_value(const Watermark& watermark) {

@@ -3,13 +3,16 @@
 // order.
 //
 //   recordings  ident:8                          -> the recording's JSON document
-//   chunks      stream_id:8 chunk_number:4       -> segment:4 offset:8 bytes:4 frames:4 first_ns:8 last_ns:8
+//   chunks      stream_id:8 chunk_number:4       -> PLACE of this chunk and of those that follow it by number,
+//                                                   PLACE = segment:4 offset:8 bytes:4 frames:4 first_ns:8 last_ns:8
 //   lookup      't' place:16                     -> (empty) every recording by time
 //               'f' column 0 n:1 value:n place   -> (empty) every recording by the value of one column
 //               'u' ident:8                      -> (empty) recordings whose state is `recording`
 //   default     "format"                         -> version:4
 //               "watermark"                      -> segment:4 offset:8
 //               "number/" series                 -> next:8, the first number not yet taken
+//               "recent/" batch:8                -> stream_id:8 chunk_number:4 PLACE of each chunk that is under
+//                                                   `chunks` only some batches later (recent_chunks.h)
 //
 // place = inverted start time : 8, inverted ident : 8. Walking forwards gives the newest start first, and all walks
 // over the lookup family share this one order, so that they can be intersected by seeking. Column names are part of
@@ -28,7 +31,7 @@
 
 namespace spantape::index_keys {
 
-inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::uint32_t kFormatVersion = 2;  // 1 had one chunk an entry, which reads the same
 inline constexpr std::size_t kStreamIdBytes = 8;
 inline constexpr std::size_t kPlaceBytes = 16;
 // Of a value, so many bytes are in its key; longer ones share a key prefix and are told apart by the document.
@@ -42,8 +45,13 @@ std::optional<std::uint64_t> u64_of(std::string_view bytes);
 
 std::string chunk_key(std::uint64_t stream_id, std::uint32_t chunk_number);
 std::string chunk_value(const ChunkEntry& chunk);
-// nullopt when key or value have another size than ours.
-std::optional<ChunkEntry> chunk_of(std::string_view key, std::string_view value);
+// The chunks of one entry; nullopt when key or value have another size than ours.
+std::optional<std::vector<ChunkEntry>> chunks_of(std::string_view key, std::string_view value);
+
+std::string recent_prefix();
+std::string recent_key(std::uint64_t batch);
+std::string recent_value(const std::vector<ChunkEntry>& chunks);
+std::optional<std::vector<ChunkEntry>> recent_of(std::string_view value);
 
 std::string watermark_value(const Watermark& watermark);
 std::optional<Watermark> watermark_of(std::string_view value);

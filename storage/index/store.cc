@@ -121,7 +121,7 @@ Store::~Store() {
 Result<> Store::check_format() const {
     const auto stored = get(meta(), "format");
     if (!stored) return std::unexpected(stored.error());
-    if (!*stored)
+    if (!*stored || **stored == index_keys::u32_bytes(1))
         return check(db_->Put({}, meta(), "format", index_keys::u32_bytes(index_keys::kFormatVersion)),
                      "writing the format version");
     const auto version = index_keys::u32_of(**stored);

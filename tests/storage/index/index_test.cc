@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <random>
 
 #include "tests/storage/index/random_recording.h"
 #include "tests/storage/index/temporary_directory.h"
@@ -113,6 +114,34 @@ TEST_F(IndexTest, ChunksComeInOrderAndOfTheirStreamOnly) {
     EXPECT_EQ(last.last_ns, kNoon + 300);
     EXPECT_EQ(index_->chunks(UINT64_MAX)->size(), 1U);
     EXPECT_TRUE(index_->chunks(8)->empty());
+}
+
+TEST_F(IndexTest, EveryChunkIsFoundOnceThroughManyBatchesAndReopenings) {
+    constexpr std::uint64_t kStreams = 37;
+    std::vector<std::uint32_t> numbers(kStreams, 0);
+    std::mt19937 random(1);
+    for (int batch = 0; batch < 100; ++batch) {
+        Index::Batch chunks;
+        for (std::uint64_t stream = 0; stream < kStreams; ++stream)
+            for (unsigned more = random() % 3; more > 0; --more)
+                chunks.chunks.push_back(chunk_of(1000 + stream, numbers[stream]++));
+        ASSERT_TRUE(index_->put(chunks));
+        if (batch % 7 == 0) {
+            ASSERT_TRUE(index_->put(chunks));  // as recovery does with what it finds again
+        }
+        if (batch % 23 == 0) open();
+        if (batch % 10 != 0) continue;
+        const auto reader = Index::open_read_only(path());
+        ASSERT_TRUE(reader) << reader.error().message;
+        for (const auto* index : {index_.get(), reader->get()})
+            for (std::uint64_t stream = 0; stream < kStreams; ++stream) {
+                const auto found = index->chunks(1000 + stream);
+                ASSERT_TRUE(found) << found.error().message;
+                ASSERT_EQ(found->size(), numbers[stream]) << "stream " << stream << " batch " << batch;
+                for (std::uint32_t number = 0; number < numbers[stream]; ++number)
+                    ASSERT_EQ((*found)[number].offset, chunk_of(1, number).offset);
+            }
+    }
 }
 
 TEST_F(IndexTest, NewestStartComesFirst) {
