@@ -114,6 +114,7 @@ void CallControl::on_writer(const WriterEvent& event) {
 
 void CallControl::on_tick(TimeNs now_ns) {
     now_ns_ = std::max(now_ns_, now_ns);
+    write_due_documents();
     std::vector<CallPtr> due;
     const bool sweep = now_ns_ - last_sweep_ns_ >= kNsPerSecond;
     if (sweep) last_sweep_ns_ = now_ns_;

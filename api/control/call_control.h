@@ -135,6 +135,7 @@ private:
     void finish_call(Call& call, TimeNs now_ns);
     void end_call(Call& call, TimeNs now_ns, const std::string& reason, bool linger);
     void write_documents(Call& call);
+    void write_due_documents();
     void stored(std::uint64_t ident);
     [[nodiscard]] std::string filename_for(const Recording& recording) const;
 
@@ -158,6 +159,7 @@ private:
     std::unordered_map<std::uint64_t, CallPtr> open_calls_;    // active, or with recordings not yet durable; by number
     std::unordered_map<std::uint64_t, Recording> completing_;  // stopped, waiting to be durable; by ident
     std::unordered_map<std::uint64_t, std::vector<std::uint64_t>> flush_tokens_;  // token -> idents
+    std::vector<CallPtr> documents_due_;
     std::uint64_t next_flush_token_ = 1'000'000;
     std::uint64_t next_call_ = 1;
     std::size_t active_calls_ = 0;

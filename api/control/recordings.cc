@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Recordings: start, stop, completion; and the end of calls.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -159,9 +160,18 @@ void CallControl::finish_call(Call& call, TimeNs /*now_ns*/) {
     if (call.recordings.empty()) open_calls_.erase(call.number);
 }
 
+// At the next tick: what signalling and the workers tell of a call comes in bursts.
 void CallControl::write_documents(Call& call) {
-    for (const auto& recording : call.recordings)
-        if (!recording->stopped) outputs_.put({document(call, *recording), false});
+    if (std::exchange(call.documents_due, true)) return;
+    documents_due_.push_back(call.shared_from_this());
+}
+
+void CallControl::write_due_documents() {
+    for (const CallPtr& call : std::exchange(documents_due_, {})) {
+        call->documents_due = false;
+        for (const auto& recording : call->recordings)
+            if (!recording->stopped) outputs_.put({document(*call, *recording), false});
+    }
 }
 
 }  // namespace spantape

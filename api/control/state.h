@@ -66,6 +66,7 @@ struct Call : std::enable_shared_from_this<Call> {
     TimeNs stop_ns = 0;          // 0: going on
     TimeNs finish_at_ns = 0;     // recordings go on until then, for media behind the BYE
     std::uint64_t sip_call = 0;  // 0: known through the API alone
+    bool documents_due = false;  // those of its recordings are to be written again
     bool api_named = false;      // the API gave its CALLINSTANCE or started it
     CallParty device_party = CallParty::callee;
     std::string ended_by;

@@ -97,7 +97,10 @@ protected:
         answer_workers();
         answer_writer();
     }
-    const Recording& last_document() { return outputs.documents.back().recording; }
+    const Recording& last_document() {
+        control->on_tick(now);  // documents that are due are written then
+        return outputs.documents.back().recording;
+    }
 
     TimeNs now = 1'700'000'000 * kNsPerSecond;
     Outputs outputs;
@@ -188,6 +191,7 @@ TEST_F(CallControlTest, WithPatternsACallBetweenTwoDevicesIsOneCallOnEachAndItsM
     bound(1, 100, CallParty::caller);
     EXPECT_EQ(outputs.numbers["session"], 1u);
     EXPECT_EQ(outputs.numbers["ident"], 2u);
+    pass(0.1);
     const auto& documents = outputs.documents;
     EXPECT_EQ(documents[documents.size() - 2].recording.streams[0].side, Side::device);  // 1001 speaks
     EXPECT_EQ(documents[documents.size() - 1].recording.streams[0].side, Side::far);
