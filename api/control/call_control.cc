@@ -3,6 +3,7 @@
 #include "api/control/call_control.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -115,31 +116,35 @@ void CallControl::on_writer(const WriterEvent& event) {
 void CallControl::on_tick(TimeNs now_ns) {
     now_ns_ = std::max(now_ns_, now_ns);
     write_due_documents();
-    std::vector<CallPtr> due;
-    const bool sweep = now_ns_ - last_sweep_ns_ >= kNsPerSecond;
-    if (sweep) last_sweep_ns_ = now_ns_;
-    for (const auto& [number, call] : open_calls_) {
-        const bool finish = call->finish_at_ns != 0 && now_ns_ >= call->finish_at_ns;
-        if (finish || (sweep && call->active())) due.push_back(call);
-    }
-    for (const auto& call : due) {
-        if (call->finish_at_ns != 0 && now_ns_ >= call->finish_at_ns) {
+    for (const CallPtr& call : std::exchange(finishing_, {})) {
+        if (call->finish_at_ns == 0) continue;
+        if (now_ns_ >= call->finish_at_ns)
             finish_call(*call, now_ns_);
-            continue;
+        else
+            finishing_.push_back(call);
+    }
+    if (now_ns_ - last_sweep_ns_ < kNsPerSecond) return;
+    last_sweep_ns_ = now_ns_;
+    std::vector<CallPtr> active;
+    for (const auto& [number, call] : open_calls_)
+        if (call->active()) active.push_back(call);
+    for (const CallPtr& call : active) check_limits(*call);
+}
+
+// Once a second: what lasts too long.
+void CallControl::check_limits(Call& call) {
+    for (const auto& recording : call.recordings)
+        if (!recording->stopped && recording->max_duration_ns != 0 &&
+            now_ns_ - recording->fields.start_ns >= recording->max_duration_ns) {
+            recording->fields.ended_by = "max_record_time";
+            stop_recording(call, *recording, recording->fields.start_ns + recording->max_duration_ns);
+            return;  // it may be gone from the list; others have their turn at the next sweep
         }
-        for (const auto& recording : call->recordings)
-            if (!recording->stopped && recording->max_duration_ns != 0 &&
-                now_ns_ - recording->fields.start_ns >= recording->max_duration_ns) {
-                recording->fields.ended_by = "max_record_time";
-                stop_recording(*call, *recording, recording->fields.start_ns + recording->max_duration_ns);
-            }
-        // Answered and no media ever: the same time-out as for media that ceased.
-        if (call->active() && call->answer_ns != 0 && call->sip_call != 0 && call->session &&
-            call->session->streams.empty() && !call->session->held[0] && !call->session->held[1] &&
-            now_ns_ - call->answer_ns >= options_.media_timeout_ns) {
-            outputs_.forget_sip_call(call->sip_call);
-            end_call(*call, now_ns_, "media_timeout", false);
-        }
+    // Answered and no media ever: the same time-out as for media that ceased.
+    if (call.active() && call.answer_ns != 0 && call.sip_call != 0 && call.session && call.session->streams.empty() &&
+        !call.session->held[0] && !call.session->held[1] && now_ns_ - call.answer_ns >= options_.media_timeout_ns) {
+        outputs_.forget_sip_call(call.sip_call);
+        end_call(call, now_ns_, "media_timeout", false);
     }
 }
 

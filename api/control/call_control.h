@@ -142,6 +142,7 @@ private:
     // call_control.cc
     Device& device(const std::string& id);
     Device* resolve(const DeviceAddress& who, bool create);
+    void check_limits(Call& call);
     CallPtr new_call(Device& on, TimeNs now_ns);
     void forget_ended_calls(Device& on);
     void watch_device(Call& call, const Device& on);
@@ -160,6 +161,7 @@ private:
     std::unordered_map<std::uint64_t, Recording> completing_;  // stopped, waiting to be durable; by ident
     std::unordered_map<std::uint64_t, std::vector<std::uint64_t>> flush_tokens_;  // token -> idents
     std::vector<CallPtr> documents_due_;
+    std::vector<CallPtr> finishing_;  // whose finish_at_ns is to come
     std::uint64_t next_flush_token_ = 1'000'000;
     std::uint64_t next_call_ = 1;
     std::size_t active_calls_ = 0;

@@ -137,6 +137,7 @@ void CallControl::end_call(Call& call, TimeNs now_ns, const std::string& reason,
     publish("CALLSTOP", call, nullptr);
     if (linger && call.recording_now() != nullptr) {
         call.finish_at_ns = now_ns_ + kLingerNs;
+        finishing_.push_back(call.shared_from_this());
         for (const auto& recording : call.recordings)
             if (!recording->stopped) channels_.set(recording->fields.channel, ChannelState::finish_recording, now_ns);
         return;
