@@ -2,7 +2,9 @@
 #include "appliance/control_plane.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <numeric>
 
 #include <fmt/format.h>
 #include <boost/asio/io_context.hpp>
@@ -303,6 +305,20 @@ private:
             stop_loop();
     }
 
+    // The time that this share of the decisions took at most, in microseconds; 0: there were none.
+    [[nodiscard]] std::uint64_t decision_us(double share) const {
+        std::array<std::uint64_t, LatencyHistogram::kBuckets> counts{};
+        for (const Worker* capture : links_.captures)
+            for (std::size_t bucket = 0; bucket < counts.size(); ++bucket)
+                counts[bucket] += capture->counters().decisions.count(bucket);
+        const auto all = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+        const double wanted = share * static_cast<double>(all);
+        std::uint64_t below = 0;
+        for (std::size_t bucket = 0; bucket < counts.size() && all != 0; ++bucket)
+            if (below += counts[bucket]; static_cast<double>(below) >= wanted)
+                return LatencyHistogram::limit_us(bucket);
+        return 0;
+    }
     [[nodiscard]] std::uint64_t packets() const {
         std::uint64_t packets = 0;
         for (const Worker* capture : links_.captures) packets += capture->counters().packets.get();
@@ -371,6 +387,8 @@ std::vector<api::Element> Plane::status() const {
                             {"DROPPEDSPREAD", fmt::to_string(counters.dropped_spread), {}},
                             {"ERROR", source->error(), {}}}});
         }
+    add("DECISIONP50US", decision_us(0.5));
+    add("DECISIONP99US", decision_us(0.99));
     const SignallingCounters& sip = links_.signalling->counters();
     add("SIPUNDERSTOOD", sip.messages.get());
     add("SIPMALFORMED", sip.malformed.get());

@@ -45,6 +45,8 @@ void WorkerParseLookupRing(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(streams));
 }
 BENCHMARK(WorkerParseLookupRing)->Arg(2'000)->Arg(20'000)->Arg(200'000)->Unit(benchmark::kMillisecond)->MinTime(1);
+// Two workers beside each other, each with streams of its own: what they share is the machine's memory.
+BENCHMARK(WorkerParseLookupRing)->Arg(20'000)->Unit(benchmark::kMillisecond)->MinTime(1)->UseRealTime()->Threads(2);
 
 void FloorLookupCopy(benchmark::State& state) {
     const auto streams = static_cast<std::size_t>(state.range(0));

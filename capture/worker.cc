@@ -65,21 +65,20 @@ Worker::Worker(WorkerOptions options, std::vector<std::unique_ptr<Source>> sourc
       sources_(std::move(sources)),
       links_(links),
       pool_(options_.number, options_.max_streams, options_.ring_bytes),
-      next_stream_id_(options_.first_stream_id) {}
+      next_stream_id_(options_.first_stream_id),
+      live_(std::ranges::any_of(sources_, [](const auto& source) { return !source->lossless(); })) {}
 
 bool Worker::step() {
     flush_events();
     bool worked = take_decisions();
     take_returned();
-    bool live = false;
     for (const auto& source : sources_) {
         const std::size_t count = source->poll(burst_);
-        live |= !source->lossless();
         if (count == 0) continue;
         process(std::span(burst_).first(count), source->lossless());
         worked = true;
     }
-    if (live || sources_.empty()) advance_clock(wall_clock_ns(), false);
+    if (live_ || sources_.empty()) advance_clock(wall_clock_ns(), false);
     if (!ends_pending_.empty()) push_ends();
     return announce_end() || worked;
 }

@@ -4,8 +4,10 @@
 // the queues of WorkerLinks.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -51,10 +53,30 @@ private:
 // An unclaimed stream silent for so long is no part of a call that begins now.
 inline constexpr TimeNs kStaleNs = kNsPerSecond;
 
+// How many took up to 1, 2, 4 … microseconds; the last also those that took longer. Written by one thread.
+class LatencyHistogram {
+public:
+    static constexpr std::size_t kBuckets = 24;
+    void add(TimeNs latency_ns) {
+        const auto us = static_cast<std::uint64_t>(std::max<TimeNs>(latency_ns - 1, 0)) / 1000;
+        buckets_[std::min<std::size_t>(static_cast<std::size_t>(std::bit_width(us)), kBuckets - 1)].add();
+        sum_ns_.add(static_cast<std::uint64_t>(std::max<TimeNs>(latency_ns, 0)));
+    }
+    // Any thread.
+    [[nodiscard]] std::uint64_t count(std::size_t bucket) const { return buckets_[bucket].get(); }
+    [[nodiscard]] std::uint64_t sum_ns() const { return sum_ns_.get(); }
+    [[nodiscard]] static std::uint64_t limit_us(std::size_t bucket) { return std::uint64_t{1} << bucket; }
+
+private:
+    std::array<Counter, kBuckets> buckets_;
+    Counter sum_ns_;
+};
+
 struct WorkerCounters {  // readable from any thread
     Counter packets, frames, stored, sip_messages, busy_ns, idle_ns;
     Counter streams;  // opened so far
     std::array<Counter, kDropReasons> drops;
+    LatencyHistogram decisions;  // from a SIP message on a live source to its media being claimed here
 };
 
 class Worker {
@@ -140,6 +162,7 @@ private:
     std::vector<std::uint32_t> ends_pending_;     // slots whose `end` found no room yet
     std::vector<std::uint64_t> sessions_ending_;  // answered when ends_pending_ is empty
     std::deque<WorkerEvent> events_waiting_;      // control's queue was full
+    bool live_;                                   // a source has the wall clock's time
     bool end_announced_ = false;
     const std::atomic<bool>* stop_ = nullptr;
 };

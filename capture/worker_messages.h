@@ -22,6 +22,7 @@ struct Decision {
     std::uint64_t session = 0;
     std::uint64_t token = 0;
     Endpoint endpoint;
+    TimeNs cause_ns = 0;  // watch: capture time of the SIP message that caused it; 0: none did
 };
 
 // worker -> control, in order

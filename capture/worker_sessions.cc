@@ -261,6 +261,7 @@ void Worker::apply(const Decision& decision) {
     switch (decision.kind) {
         case Decision::Kind::watch:
             watch(decision);
+            if (live_ && decision.cause_ns != 0) counters_.decisions.add(wall_clock_ns() - decision.cause_ns);
             break;
         case Decision::Kind::end_session:
             end_session(decision.session);

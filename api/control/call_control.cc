@@ -74,7 +74,9 @@ void CallControl::on_sip(const SipEvent& event) {
         void operator()(const SipCallEnded& what) { control.sip_ended(what, at); }
         void operator()(const SipRegistered& what) { control.sip_registered(what); }
     } handle{*this, at};
+    cause_ns_ = at;
     std::visit(handle, event.what);
+    cause_ns_ = 0;
 }
 
 void CallControl::on_worker(const WorkerEvent& event) {

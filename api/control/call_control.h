@@ -167,6 +167,7 @@ private:
     std::size_t active_calls_ = 0;
     TimeNs now_ns_ = 0;
     TimeNs last_sweep_ns_ = 0;
+    TimeNs cause_ns_ = 0;  // while a SIP event is worked on: its time
 };
 
 }  // namespace spantape

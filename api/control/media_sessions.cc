@@ -25,7 +25,11 @@ std::shared_ptr<Session> CallControl::open_session() {
 }
 
 void CallControl::watch(Session& session, const Endpoint& endpoint, CallParty party) {
-    outputs_.decide({.kind = Decision::Kind::watch, .party = party, .session = session.id, .endpoint = endpoint});
+    outputs_.decide({.kind = Decision::Kind::watch,
+                     .party = party,
+                     .session = session.id,
+                     .endpoint = endpoint,
+                     .cause_ns = cause_ns_});
 }
 
 void CallControl::stream_bound(Session& session, const WorkerEvent& event) {
