@@ -102,24 +102,34 @@ void Worker::run(const std::atomic<bool>& stop) {
         counters_.idle_ns.add(static_cast<std::uint64_t>(woke_ns - turn_began_ns));
         turn_began_ns = woke_ns;
     }
+    fragments_.give_up();
+    count_fragments();
 }
 
 void Worker::process(std::span<const Packet> burst, bool lossless) {
     counters_.packets.add(burst.size());
     frame_count_ = 0;
+    fragments_.release();
     for (std::size_t i = 0; i < burst.size(); ++i) {
         if (i + kPacketAhead < burst.size()) prefetch_headers(burst[i + kPacketAhead]);
         if (lossless) advance_clock(burst[i].time_ns, true);
         classify(burst[i], lossless);
     }
     append_frames(lossless);
+    count_fragments();
+}
+
+void Worker::count_fragments() {
+    const Fragments::Settled settled = fragments_.take_settled();
+    drop(DropReason::fragment_joined, settled.joined);
+    drop(DropReason::fragment_incomplete, settled.incomplete);
 }
 
 void Worker::classify(const Packet& packet, bool lossless) {
     Datagram datagram;
-    const DropReason reason = decode_datagram(packet, datagram);
+    const DropReason reason = decode_datagram(packet, datagram, &fragments_);
     if (reason != DropReason::none) {
-        drop(reason);
+        if (reason != DropReason::held) drop(reason);
         return;
     }
     classify_datagram(datagram, lossless);

@@ -18,6 +18,7 @@
 #include "capture/base/spsc_queue.h"
 #include "capture/base/wakeup.h"
 #include "capture/packet/datagram.h"
+#include "capture/packet/fragments.h"
 #include "capture/rtp/stream_pool.h"
 #include "capture/session_table.h"
 #include "capture/source/source.h"
@@ -105,6 +106,7 @@ private:
     };
 
     void classify(const Packet& packet, bool lossless);
+    void count_fragments();
     void classify_datagram(const Datagram& datagram, bool lossless);
     void append_frames(bool lossless);
     void look_up(Frame& frame);
@@ -147,6 +149,7 @@ private:
     StreamPool pool_;
     SessionTable sessions_;
     WorkerCounters counters_;
+    Fragments fragments_;
 
     std::array<Packet, kBurstPackets> burst_;
     std::array<Frame, kBurstPackets> frames_;

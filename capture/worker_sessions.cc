@@ -279,6 +279,8 @@ void Worker::advance_clock(TimeNs now_ns, bool lossless) {
     const TimeNs passed_ns = std::min(now_ns_ - last_tick_ns_, kNsPerSecond);
     last_tick_ns_ = now_ns_;
     take_returned();
+    fragments_.expire(now_ns_);
+    count_fragments();
     // All slots are looked at once a second.
     sweep(static_cast<std::uint32_t>(std::uint64_t{pool_.touched()} * static_cast<std::uint64_t>(passed_ns) /
                                      kNsPerSecond) +
@@ -322,6 +324,8 @@ bool Worker::announce_end() {
     for (const auto& source : sources_)
         if (!source->at_end()) return false;
     end_announced_ = true;
+    fragments_.give_up();
+    count_fragments();
     emit({.kind = WorkerEvent::Kind::source_ended, .time_ns = now_ns_});
     return true;
 }

@@ -23,6 +23,15 @@ std::optional<LinkType> link_type_of(int number) {
         case 0:    // null
         case 108:  // loop: the same with the family in network order
             return LinkType::null_loopback;
+        case 9:    // PPP
+        case 50:   // PPP in HDLC's framing, or Cisco HDLC
+        case 104:  // Cisco HDLC
+        case 166:  // pppd's, with a direction for the address
+            return LinkType::serial;
+        case 51:
+            return LinkType::pppoe;
+        case 197:
+            return LinkType::erf;
         default:
             return std::nullopt;
     }

@@ -17,7 +17,16 @@
 namespace spantape {
 
 // The link layers that the decoder knows (libpcap's LINKTYPE_… values that mean the same are folded together).
-enum class LinkType : std::uint8_t { ethernet, linux_cooked_v1, linux_cooked_v2, raw_ip, null_loopback };
+enum class LinkType : std::uint8_t {
+    ethernet,
+    linux_cooked_v1,
+    linux_cooked_v2,
+    raw_ip,
+    null_loopback,
+    serial,  // PPP or Cisco HDLC
+    pppoe,   // the session's header in front
+    erf,     // Endace's record in front
+};
 
 struct Packet {
     const std::uint8_t* data = nullptr;  // owned by the source, valid until its next poll()

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/capture/packet/tunnel_builder.h"
+
 namespace spantape {
 namespace {
 
@@ -62,6 +64,16 @@ protected:
                             LinkType::raw_ip,
                             0};
         worker_.process(std::span(&packet, 1), true);
+    }
+    // Raw IP packets as one burst.
+    void give(const std::vector<Bytes>& packets) {
+        now_ns_ += 20 * kNsPerMs;
+        std::vector<Packet> burst;
+        for (const Bytes& each : packets) {
+            const auto bytes = static_cast<std::uint32_t>(each.size());
+            burst.push_back({each.data(), bytes, bytes, now_ns_, LinkType::raw_ip, 0});
+        }
+        worker_.process(burst, true);
     }
     void decide(Decision decision) {
         ASSERT_TRUE(links_.decisions.push(std::move(decision)));
@@ -345,6 +357,80 @@ TEST_F(WorkerTest, SipIsForwardedFromAnyPortAndOtherUdpIsCounted) {
     EXPECT_EQ(drops(DropReason::not_rtp), 1u);
 }
 
+// `packet` cut into IPv4 fragments.
+std::vector<Bytes> fragments_of(const Bytes& packet, std::size_t step) {
+    std::vector<Bytes> fragments;
+    const Bytes payload(packet.begin() + 20, packet.end());
+    for (std::size_t at = 0; at < payload.size(); at += step) {
+        const std::size_t end = std::min(at + step, payload.size());
+        Bytes part(packet.begin(), packet.begin() + 20);
+        part.insert(part.end(), payload.begin() + static_cast<std::ptrdiff_t>(at),
+                    payload.begin() + static_cast<std::ptrdiff_t>(end));
+        part[2] = static_cast<std::uint8_t>(part.size() >> 8);
+        part[3] = static_cast<std::uint8_t>(part.size());
+        part[6] = static_cast<std::uint8_t>(at / 8 >> 8 | (end < payload.size() ? 0x20 : 0));
+        part[7] = static_cast<std::uint8_t>(at / 8);
+        fragments.push_back(std::move(part));
+    }
+    return fragments;
+}
+
+TEST_F(WorkerTest, AnInviteInFragmentsReachesTheSignallingWhole) {
+    std::string text = "INVITE sip:b@c SIP/2.0\r\nVia: ";
+    while (text.size() < 4000) text += static_cast<char>('a' + text.size() % 26);
+    auto fragments = fragments_of(udp(kCaller, kCallee, Bytes(text.begin(), text.end())), 1480);
+    ASSERT_EQ(fragments.size(), 3u);
+    std::swap(fragments[0], fragments[2]);
+    give(fragments);
+    const auto record = links_.signalling.front();
+    ASSERT_EQ(record.size(), sizeof(SignallingRecord) + text.size());
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(record.data()) + sizeof(SignallingRecord), text.size()), text);
+    EXPECT_EQ(drops(DropReason::fragment_joined), 2u);
+    EXPECT_EQ(drops(DropReason::fragment_incomplete), 0u);
+}
+
+TEST_F(WorkerTest, JoinedMediaIsStillThereWhenTheBurstIsStored) {
+    watch(1, kCallee, CallParty::callee);
+    std::vector<Bytes> burst;
+    for (int n = 0; n < 20; ++n)
+        for (Bytes& each : fragments_of(udp(kCaller, kCallee, rtp(7, n, 160, static_cast<std::uint8_t>(n))), 64)) {
+            each[5] = static_cast<std::uint8_t>(n);  // the id
+            burst.push_back(std::move(each));
+        }
+    give(burst);
+    StreamHandle* handle = opened();
+    ASSERT_NE(handle, nullptr);
+    for (int n = 0; n < 20; ++n) {
+        const auto record = handle->ring.front();
+        ASSERT_EQ(record.size(), sizeof(RingRecord) + 160);
+        EXPECT_EQ(static_cast<int>(record.back()), n);
+        handle->ring.pop();
+    }
+}
+
+TEST_F(WorkerTest, RtpInATunnelReachesItsRing) {
+    watch(1, kCallee, CallParty::callee);
+    std::vector<Bytes> burst;
+    for (int n = 0; n < 10; ++n)
+        burst.push_back(test::outer_ipv4(test::vxlan(test::ethernet(0x0800, udp(kCaller, kCallee, rtp(7, n))))));
+    give(burst);
+    StreamHandle* handle = opened();
+    ASSERT_NE(handle, nullptr);
+    EXPECT_EQ(handle->flow.source, kCaller);
+    EXPECT_EQ(drain(*handle).size(), 10u);
+}
+
+TEST_F(WorkerTest, FragmentsWhoseDatagramNeverBecameWholeAreCountedWhenTheirTimeIsOver) {
+    auto fragments = fragments_of(udp(kCaller, kCallee, Bytes(4000)), 1480);
+    fragments.pop_back();
+    give(fragments);
+    EXPECT_EQ(drops(DropReason::fragment_incomplete), 0u);
+    now_ns_ += 31 * kNsPerSecond;
+    send(kCaller, kCallee, rtp(7, 1));
+    EXPECT_EQ(drops(DropReason::fragment_incomplete), 2u);
+    EXPECT_EQ(drops(DropReason::fragment_joined), 0u);
+}
+
 TEST_F(WorkerTest, EveryPacketIsStoredForwardedOrCountedUnderOneReason) {
     watch(1, kCallee, CallParty::callee);
     const std::string text = "SIP/2.0 200 OK\r\n\r\n";
@@ -354,7 +440,13 @@ TEST_F(WorkerTest, EveryPacketIsStoredForwardedOrCountedUnderOneReason) {
         send(kCaller, kCallee, Bytes(text.begin(), text.end()));
         send(kCaller, kCallee, Bytes{});
         send(kCaller, kCallee, rtp(7, 5000 + n, 3000));  // larger than the ring takes
+        auto fragments = fragments_of(udp(kCaller, kCallee, rtp(7, 9000 + n)), 64);
+        for (Bytes& each : fragments) each[5] = static_cast<std::uint8_t>(n);
+        if (n % 10 == 9) fragments.pop_back();
+        give(fragments);
     }
+    now_ns_ += 60 * kNsPerSecond;
+    send(kCaller, kCallee, Bytes{});
     std::uint64_t counted = worker_.counters().stored.get() + worker_.counters().sip_messages.get();
     for (const auto& drop : worker_.counters().drops) counted += drop.get();
     EXPECT_EQ(counted, worker_.counters().packets.get());

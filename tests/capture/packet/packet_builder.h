@@ -33,7 +33,6 @@ inline Bytes udp(const Bytes& payload, std::uint16_t source = 40000, std::uint16
     return header + payload;
 }
 
-// From 192.0.2.1 to 198.51.100.2.
 inline Bytes tcp(const Bytes& payload, std::uint32_t sequence, std::uint8_t flags, std::uint16_t source = 40000,
                  std::uint16_t destination = 5060) {
     Bytes header;
@@ -47,6 +46,7 @@ inline Bytes tcp(const Bytes& payload, std::uint32_t sequence, std::uint8_t flag
     return header + payload;
 }
 
+// From 192.0.2.1 to 198.51.100.2.
 inline Bytes ipv4(const Bytes& payload, std::uint8_t protocol = 17, std::uint16_t fragment = 0,
                   const Bytes& options = {}) {
     const std::size_t header_bytes = 20 + options.size();

@@ -59,11 +59,22 @@ TEST(PcapFile, IsReadInEitherByteOrderAndResolution) {
 }
 
 TEST(PcapFile, KnowsItsLinkTypes) {
-    const std::pair<std::uint32_t, LinkType> known[] = {
-        {1, LinkType::ethernet},       {113, LinkType::linux_cooked_v1}, {276, LinkType::linux_cooked_v2},
-        {12, LinkType::raw_ip},        {14, LinkType::raw_ip},           {101, LinkType::raw_ip},
-        {228, LinkType::raw_ip},       {229, LinkType::raw_ip},          {0, LinkType::null_loopback},
-        {108, LinkType::null_loopback}};
+    const std::pair<std::uint32_t, LinkType> known[] = {{1, LinkType::ethernet},
+                                                        {113, LinkType::linux_cooked_v1},
+                                                        {276, LinkType::linux_cooked_v2},
+                                                        {12, LinkType::raw_ip},
+                                                        {14, LinkType::raw_ip},
+                                                        {101, LinkType::raw_ip},
+                                                        {228, LinkType::raw_ip},
+                                                        {229, LinkType::raw_ip},
+                                                        {0, LinkType::null_loopback},
+                                                        {108, LinkType::null_loopback},
+                                                        {9, LinkType::serial},
+                                                        {50, LinkType::serial},
+                                                        {104, LinkType::serial},
+                                                        {166, LinkType::serial},
+                                                        {51, LinkType::pppoe},
+                                                        {197, LinkType::erf}};
     for (const auto& [number, link] : known) {
         const Read got = read(two_packets({.link = number}));
         EXPECT_THAT(got.links, ElementsAre(link, link)) << number << got.error;
