@@ -8,9 +8,9 @@
 
 namespace spantape {
 
-// Of an Ethernet frame, through VLAN tags (802.1Q, 802.1ad) and MPLS labels: the addresses and, of whole TCP and UDP
-// packets, the ports. Fragments are told by their addresses alone, so that all of one come together. Of what has no IP
-// header to be read: 0. Any bytes are good.
+// Of an Ethernet frame, through every encapsulation that decode_datagram() opens: the innermost addresses and, of TCP
+// and UDP, the ports. Fragments are told by their addresses alone, so that all of one datagram come together. Of what
+// has no IP header to be read: 0. Any bytes are good.
 std::uint32_t flow_spread_hash(std::span<const std::uint8_t> frame);
 
 // 0 <= result < workers.

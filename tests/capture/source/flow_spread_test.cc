@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/capture/packet/packet_builder.h"
+#include "tests/capture/packet/tunnel_builder.h"
 
 namespace spantape {
 namespace {
@@ -52,12 +52,42 @@ TEST(FlowSpread, TagsAndLabelsDoNotCount) {
               flow_spread_hash(ethernet(0x86dd, ipv6(udp({})))));
 }
 
+TEST(FlowSpread, InATunnelTheInnerAddressesCount) {
+    const auto tunnelled = [](const Bytes& packet) {
+        const Bytes frame = ethernet(0x0800, packet);
+        return std::array{hash_v4(outer_ipv4(vxlan(frame))), hash_v4(outer_ipv4(erspan_two(frame), 47)),
+                          hash_v4(outer_ipv4(gre(0x0800, packet), 47)), hash_v4(outer_ipv4(tzsp(frame))),
+                          hash_v4(outer_ipv4(gtp(packet)))};
+    };
+    Bytes reply = from_to(2, 1, 2000, 1000);
+    std::swap_ranges(reply.begin() + 12, reply.begin() + 15, reply.begin() + 16);
+    for (const auto& hashes : {tunnelled(from_to(1, 2, 1000, 2000)), tunnelled(reply)})
+        for (const std::uint32_t hash : hashes) EXPECT_EQ(hash, hash_v4(from_to(1, 2, 1000, 2000)));
+    for (const std::uint32_t hash : tunnelled(from_to(1, 2, 1000, 2002)))
+        EXPECT_NE(hash, hash_v4(from_to(1, 2, 1000, 2000)));
+}
+
+TEST(FlowSpread, AFrameThatGoesOnElsewhereCountsAsAWhole) {
+    for (const Bytes& whole : {ethernet(0x0800, from_to(1, 2, 1000, 2000)),
+                               ethernet(0x0800, outer_ipv4(vxlan(ethernet(0x0800, from_to(1, 2, 1000, 2000)))))}) {
+        const Bytes head(whole.begin(), whole.end() - 100);
+        EXPECT_EQ(flow_spread_hash(head), flow_spread_hash(whole));
+    }
+}
+
 TEST(FlowSpread, FragmentsOfAPacketComeTogether) {
     const std::uint32_t first = hash_v4(from_to(1, 2, 1000, 2000, 0x2000));
     EXPECT_EQ(hash_v4(from_to(1, 2, 0x5555, 0x6666, 0x2010)), first);  // its "ports" are in the middle of the payload
     EXPECT_EQ(hash_v4(from_to(1, 2, 0x7777, 0x8888, 0x0020)), first);
     EXPECT_NE(hash_v4(from_to(1, 3, 1000, 2000, 0x2000)), first);
     EXPECT_NE(hash_v4(from_to(1, 2, 1000, 2000, 0x4000)), first);  // "do not fragment" is no fragment
+    const auto in_vxlan = [](std::uint16_t fragment) {
+        Bytes packet = outer_ipv4(vxlan(ethernet(0x0800, from_to(1, 2, 1000, 2000, fragment))));
+        packet[20] ^= static_cast<std::uint8_t>(fragment);  // the outer source port says nothing
+        return hash_v4(packet);
+    };
+    EXPECT_EQ(in_vxlan(0x2000), first);
+    EXPECT_EQ(in_vxlan(0x0020), first);
     const std::uint32_t six = flow_spread_hash(ethernet(0x86dd, ipv6(ipv6_fragment(17, 1, udp({})), 44)));
     EXPECT_EQ(flow_spread_hash(ethernet(0x86dd, ipv6(ipv6_fragment(17, 8, Bytes(50, 9)), 44))), six);
 }
