@@ -13,7 +13,14 @@ namespace spantape {
 
 class SequenceTracker {
 public:
-    enum class Verdict : std::uint8_t { store, duplicate };
+    // All but duplicates are to be stored.
+    enum class Verdict : std::uint8_t {
+        store,    // the first frame, or the next one
+        gap,      // numbers before it are missing (yet)
+        late,     // behind frames that came before it
+        restart,  // a stray one, or a stream that started again: numbers or time stamps say nothing of what was before
+        duplicate,
+    };
 
     // One frame in order of arrival. `frame_units` is the frame's own length in RTP clock units where the payload
     // tells it (G.711: its bytes), else 0: the usual spacing is taken then.
@@ -24,16 +31,13 @@ public:
             begin_run(sequence, timestamp, frame_units);
         } else {
             const auto ahead = static_cast<std::int16_t>(sequence - highest_);
+            const bool repeated = seen.valid && seen.sequence == sequence;
             // The same number with another time stamp is a stream that started again, not a packet seen twice.
-            if (ahead <= 0 && ahead > -kWindow && seen.valid && seen.sequence == sequence &&
-                seen.timestamp == timestamp)
-                return Verdict::duplicate;
-            if (ahead > 0 && ahead < kMaxDropout)
-                advance(ahead, sequence, timestamp, frame_units);
-            else if (ahead > -kWindow && ahead <= 0 && !(seen.valid && seen.sequence == sequence))
-                late();
-            else
-                jump(sequence, timestamp, frame_units);
+            if (repeated && ahead <= 0 && ahead > -kWindow && seen.timestamp == timestamp) return Verdict::duplicate;
+            seen = {timestamp, sequence, true};
+            if (ahead > 0 && ahead < kMaxDropout) return advance(ahead, sequence, timestamp, frame_units);
+            if (!repeated && ahead > -kWindow && ahead <= 0) return late(-ahead);
+            return jump(sequence, timestamp, frame_units);
         }
         seen = {timestamp, sequence, true};
         return Verdict::store;
@@ -49,6 +53,16 @@ public:
     // Extent of the audio by RTP time stamps, in clock units: lowest to highest of each run, and the frame there.
     [[nodiscard]] std::uint64_t extent_units() const { return started_ ? done_units_ + run_units() : 0; }
 
+    // Only the last `frames` frames were kept, from this one on: what was lost before it, and the time before it, do
+    // not count. Nothing changes where the stream started again meanwhile, for then the numbers do not tell.
+    void keep_from(std::uint16_t sequence, std::uint32_t timestamp, std::uint64_t frames) {
+        const std::uint64_t numbers = static_cast<std::uint16_t>(highest_ - sequence) + std::uint64_t{1};
+        if (done_units_ != 0 || numbers > kMaxDropout || numbers < frames) return;
+        lost_ = std::min(lost_, numbers - frames);
+        const auto back = static_cast<std::int32_t>(last_timestamp_ - timestamp);
+        if (back >= 0 && back < kMaxStepUnits) lowest_ = std::max(lowest_, position_ - back);
+    }
+
 private:
     static constexpr int kWindow = 32;        // reorder window, packets
     static constexpr int kMaxDropout = 3000;  // a larger step ahead is a restart, not a loss
@@ -63,20 +77,23 @@ private:
         last_timestamp_ = timestamp;
         position_ = lowest_ = top_ = 0;
         top_units_ = frame_units;
+        numbers_ = 0;
         restarting_ = false;
     }
-    void advance(int ahead, std::uint16_t sequence, std::uint32_t timestamp, std::uint32_t frame_units) {
-        lost_ += static_cast<std::uint64_t>(ahead - 1);
+    Verdict advance(int ahead, std::uint16_t sequence, std::uint32_t timestamp, std::uint32_t frame_units) {
         const auto step = static_cast<std::int32_t>(timestamp - last_timestamp_);
         if (step > kMaxStepUnits || step < -kMaxStepUnits) {  // another clock: the numbers went on, the time did not
             done_units_ += run_units();
             begin_run(sequence, timestamp, frame_units);
-            return;
+            return Verdict::restart;
         }
+        lost_ += static_cast<std::uint64_t>(ahead - 1);
+        numbers_ = static_cast<std::uint16_t>(std::min(numbers_ + ahead, kWindow));
         if (ahead == 1 && step > 0) spacing_ = static_cast<std::uint32_t>(step);
         move_to(timestamp, frame_units);
         highest_ = sequence;
         restarting_ = false;
+        return ahead == 1 ? Verdict::store : Verdict::gap;
     }
     void move_to(std::uint32_t timestamp, std::uint32_t frame_units) {
         position_ += static_cast<std::int32_t>(timestamp - last_timestamp_);
@@ -86,20 +103,23 @@ private:
         top_ = position_;
         top_units_ = frame_units;
     }
-    void late() {
-        if (lost_ > 0) --lost_;
+    Verdict late(int behind) {
+        if (lost_ > 0 && behind <= numbers_) --lost_;  // one from before the run began was never missed
+        return Verdict::late;
     }
     // Out of the window: a lone stray packet, or (when a second one follows it) a stream that started again.
-    void jump(std::uint16_t sequence, std::uint32_t timestamp, std::uint32_t frame_units) {
+    Verdict jump(std::uint16_t sequence, std::uint32_t timestamp, std::uint32_t frame_units) {
         if (restarting_ && sequence == restart_expected_) {
             done_units_ += run_units();
             begin_run(sequence, restart_timestamp_, frame_units);  // from its first frame on
             move_to(timestamp, frame_units);
-            return;
+            numbers_ = 1;
+            return Verdict::restart;
         }
         restarting_ = true;
         restart_expected_ = static_cast<std::uint16_t>(sequence + 1);
         restart_timestamp_ = timestamp;
+        return Verdict::restart;
     }
     // From the lowest time stamp of the run to the highest, and the frame there.
     [[nodiscard]] std::uint64_t run_units() const {
@@ -113,6 +133,7 @@ private:
     bool restarting_ = false;
     std::uint16_t highest_ = 0;
     std::uint16_t restart_expected_ = 0;
+    std::uint16_t numbers_ = 0;  // the run's, from its first to highest_; no more than the window
     std::uint32_t restart_timestamp_ = 0;
     std::uint32_t last_timestamp_ = 0;
     std::uint32_t top_units_ = 0;  // length of the frame at top_

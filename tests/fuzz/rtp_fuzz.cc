@@ -19,8 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 header.payload.data() + header.payload.size() > datagram.data() + length)
                 __builtin_trap();
             stored += tracker.on_frame(header.sequence, header.timestamp,
-                                       static_cast<std::uint32_t>(header.payload.size())) ==
-                      spantape::SequenceTracker::Verdict::store;
+                                       static_cast<std::uint32_t>(header.payload.size())) !=
+                      spantape::SequenceTracker::Verdict::duplicate;
         }
         data += 1 + length;
         size -= 1 + length;
