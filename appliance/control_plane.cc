@@ -368,6 +368,7 @@ std::vector<api::Element> Plane::status() const {
     add("RTPFRAMES", sum([](const WorkerCounters& c) { return c.frames.get(); }));
     add("FRAMESSTORED", sum([](const WorkerCounters& c) { return c.stored.get(); }));
     add("SIPMESSAGES", sum([](const WorkerCounters& c) { return c.sip_messages.get(); }));
+    add("RTCPREPORTS", sum([](const WorkerCounters& c) { return c.rtcp_reports.get(); }));
     add("STREAMS", sum([](const WorkerCounters& c) { return c.streams.get(); }));
     for (std::size_t reason = 1; reason < kDropReasons; ++reason) {
         std::string name = "DROP_" + std::string(name_of(static_cast<DropReason>(reason)));

@@ -9,11 +9,12 @@ namespace {
 CallParty other(CallParty party) { return party == CallParty::caller ? CallParty::callee : CallParty::caller; }
 }  // namespace
 
-void SessionTable::watch(std::uint64_t session, const Endpoint& endpoint, CallParty party) {
+void SessionTable::watch(std::uint64_t session, const Endpoint& endpoint, CallParty party,
+                         const PayloadClocks& clocks) {
     MediaSession& media = sessions_[session];
-    for (const auto& known : media.endpoints)
-        if (known.endpoint == endpoint && known.party == party) return;
-    media.endpoints.push_back({endpoint, party});
+    for (auto& known : media.endpoints)
+        if (known.endpoint == endpoint && known.party == party) return known.clocks.merge(clocks);
+    media.endpoints.push_back({endpoint, party, clocks});
     watches_[endpoint].push_back({session, party});  // newest last
 }
 
@@ -63,6 +64,19 @@ std::vector<SessionMatch> SessionTable::match(const FlowKey& flow) const {
     if (from != nullptr) return {{from->back().session, from->back().party}};
     if (to != nullptr) return {{to->back().session, other(to->back().party)}};
     return {};
+}
+
+std::uint32_t SessionTable::clock_rate_hz(std::uint64_t session, const FlowKey& flow, std::uint8_t payload_type) const {
+    const auto at = sessions_.find(session);
+    if (at == sessions_.end()) return 0;
+    std::uint32_t rates_hz[3] = {};  // receiver's, sender's, another's
+    for (const auto& watched : at->second.endpoints) {
+        const std::size_t who = watched.endpoint == flow.destination ? 0 : watched.endpoint == flow.source ? 1 : 2;
+        if (rates_hz[who] == 0) rates_hz[who] = watched.clocks.rate_hz(payload_type);
+    }
+    for (const std::uint32_t rate_hz : rates_hz)
+        if (rate_hz != 0) return rate_hz;
+    return 0;
 }
 
 }  // namespace spantape

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "capture/rtp/payload_clock.h"
 #include "capture/rtp/stream_handle.h"
 #include "capture/sip/events.h"
 
@@ -23,6 +24,7 @@ struct MediaSession {
     struct Watched {
         Endpoint endpoint;
         CallParty party = CallParty::caller;
+        PayloadClocks clocks;
     };
     std::vector<Watched> endpoints;
     std::vector<std::uint32_t> streams;  // slots
@@ -30,8 +32,9 @@ struct MediaSession {
 
 class SessionTable {
 public:
-    // `party` of `session` receives (and most often sends) at `endpoint`; port 0: at any port of the address.
-    void watch(std::uint64_t session, const Endpoint& endpoint, CallParty party);
+    // `party` of `session` receives (and most often sends) at `endpoint`; port 0: at any port of the address. `clocks`:
+    // what it said of payload types; those that it named before and does not name again keep their meaning.
+    void watch(std::uint64_t session, const Endpoint& endpoint, CallParty party, const PayloadClocks& clocks = {});
     // Forgets the session's endpoints; the session itself stays until erase().
     void unwatch(std::uint64_t session);
     void erase(std::uint64_t session);
@@ -43,6 +46,10 @@ public:
     // knows the destination; else the newest that knows the source (NAT, media that moved); else the same by address
     // alone for port 0. Empty: nobody's.
     [[nodiscard]] std::vector<SessionMatch> match(const FlowKey& flow) const;
+    // RTP clock of a payload type of the flow in `session`, Hz: as its receiver said, else its sender, else anyone; 0:
+    // nobody did.
+    [[nodiscard]] std::uint32_t clock_rate_hz(std::uint64_t session, const FlowKey& flow,
+                                              std::uint8_t payload_type) const;
 
 private:
     struct Watch {

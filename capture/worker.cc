@@ -149,7 +149,7 @@ void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
             ++frame_count_;
             return;
         case RtpParse::rtcp:
-            drop(DropReason::rtcp);
+            take_rtcp(datagram);
             return;
         case RtpParse::malformed:
             drop(DropReason::bad_rtp);
@@ -203,14 +203,16 @@ void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     Stream& stream = pool_.at(slot);
     if (stream.state == StreamState::look_back && frame.time_ns - stream.last_arrival_ns > kStaleNs)
         forget_frames(stream);
-    stream.last_arrival_ns = frame.time_ns;
     const RtpHeader& header = frame.header;
-    if (stream.tracker.on_frame(header.sequence, header.timestamp, frame_units(header)) ==
-        SequenceTracker::Verdict::duplicate) {
-        ++stream.counters.duplicates;
+    const std::uint32_t units = header.timestamp - stream.tracker.last_timestamp();
+    const auto verdict = stream.tracker.on_frame(header.sequence, header.timestamp, frame_units(header));
+    if (verdict == SequenceTracker::Verdict::duplicate) {
+        stream.handle.duplicates.store(++stream.counters.duplicates, std::memory_order_relaxed);
         drop(DropReason::duplicate);
         return;
     }
+    measure(stream, frame, verdict, units);
+    stream.last_arrival_ns = frame.time_ns;
     const std::size_t bytes = sizeof(RingRecord) + header.payload.size();
     if (bytes + kMarkRoom > options_.ring_bytes / 2 - sizeof(std::uint64_t)) {
         ++stream.counters.dropped_us;
@@ -241,6 +243,20 @@ void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     }
     stream.counters.payload_bytes += header.payload.size();
     counters_.stored.add();
+}
+
+// Jitter, by how far the frame's time stamp (`units`) and arrival follow those of the last frame.
+void Worker::measure(Stream& stream, const Frame& frame, SequenceTracker::Verdict verdict, std::uint32_t units) {
+    using Verdict = SequenceTracker::Verdict;
+    const std::uint8_t payload_type = frame.header.payload_type;
+    if (verdict != Verdict::store) [[unlikely]] {
+        note_irregular(stream, verdict);
+        if (verdict != Verdict::gap) return stream.jitter.interrupt();
+    }
+    if (!stream.jitter.knows(payload_type)) [[unlikely]]
+        stream.jitter.clock_is(payload_type, clock_rate_hz(stream, payload_type));
+    if (stream.jitter.on_frame(units, stream.last_arrival_ns, frame.time_ns, frame.header.marker))
+        stream.jitter_mean.add(stream.jitter);
 }
 
 // Room for a record of `bytes` on the stream's ring, after a word to the writer of frames dropped before; nullptr:

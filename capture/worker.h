@@ -17,8 +17,10 @@
 #include "capture/base/record_ring.h"
 #include "capture/base/spsc_queue.h"
 #include "capture/base/wakeup.h"
+#include "capture/capture_loss.h"
 #include "capture/packet/datagram.h"
 #include "capture/packet/fragments.h"
+#include "capture/rtp/rtcp.h"
 #include "capture/rtp/stream_pool.h"
 #include "capture/session_table.h"
 #include "capture/source/source.h"
@@ -75,7 +77,8 @@ private:
 
 struct WorkerCounters {  // readable from any thread
     Counter packets, frames, stored, sip_messages, busy_ns, idle_ns;
-    Counter streams;  // opened so far
+    Counter rtcp_reports;  // RTCP datagrams that told something of a stream here
+    Counter streams;       // opened so far
     std::array<Counter, kDropReasons> drops;
     LatencyHistogram decisions;  // from a SIP message on a live source to its media being claimed here
 };
@@ -111,6 +114,9 @@ private:
     void append_frames(bool lossless);
     void look_up(Frame& frame);
     void append(std::uint32_t slot, const Frame& frame, bool lossless);
+    void measure(Stream& stream, const Frame& frame, SequenceTracker::Verdict verdict, std::uint32_t units);
+    void note_irregular(Stream& stream, SequenceTracker::Verdict verdict);
+    [[nodiscard]] std::uint32_t clock_rate_hz(const Stream& stream, std::uint8_t payload_type) const;
     std::byte* make_room(Stream& stream, std::size_t bytes, bool lossless);
     std::uint32_t open_stream(const Frame& frame);
     bool evict_look_back();
@@ -118,6 +124,10 @@ private:
     void drop(DropReason reason, std::uint64_t packets = 1) {
         counters_.drops[static_cast<std::size_t>(reason)].add(packets);
     }
+
+    void take_rtcp(const Datagram& datagram);
+    bool take_report(const RtcpReportBlock& block, const Datagram& datagram);
+    bool take_sender(const RtcpSenderInfo& sender, const Datagram& datagram);
 
     void forward_sip(const Datagram& datagram, bool lossless);
     void emit(WorkerEvent event);
@@ -141,6 +151,7 @@ private:
     void advance_clock(TimeNs now_ns, bool lossless);
     void sweep(std::uint32_t slots);
     void sweep_bound(std::uint32_t slot);
+    void explain_gaps();
     bool announce_end();
 
     WorkerOptions options_;
@@ -157,6 +168,7 @@ private:
 
     TimeNs now_ns_ = 0;  // capture clock
     TimeNs last_tick_ns_ = 0;
+    CaptureLoss capture_loss_;
     std::uint32_t sweep_hand_ = 0;
     std::uint32_t evict_hand_ = 0;
     std::uint64_t next_stream_id_;

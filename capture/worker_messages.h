@@ -5,7 +5,9 @@
 #include <cstdint>
 
 #include "capture/base/spsc_queue.h"
+#include "capture/rtp/payload_clock.h"
 #include "capture/rtp/stream_handle.h"
+#include "capture/rtp/stream_quality.h"
 #include "capture/sip/events.h"
 
 namespace spantape {
@@ -23,6 +25,7 @@ struct Decision {
     std::uint64_t token = 0;
     Endpoint endpoint;
     TimeNs cause_ns = 0;  // watch: capture time of the SIP message that caused it; 0: none did
+    PayloadClocks clocks;  // watch: of the payload types that `party` said it receives there
 };
 
 // worker -> control, in order
@@ -46,6 +49,7 @@ struct WorkerEvent {
     TimeNs time_ns = 0;       // bound: arrival of the first frame kept; left: arrival of the last
     FlowKey flow;
     StreamCounters counters;         // left
+    StreamQuality quality;           // left
     std::uint64_t extent_units = 0;  // left: audio in RTP clock units
 };
 

@@ -20,13 +20,17 @@ bool carries(const Stream& stream, std::uint64_t session) {
            stream.session.begin() + stream.sessions;
 }
 
-// Of the frames that a look-back ring keeps; the worker is at both ends of it.
-TimeNs oldest_arrival_ns(Stream& stream) {
+// A look-back stream is claimed: what it is begins with the oldest frame that its ring kept. The worker is at both ends
+// of the ring.
+void begin_with_oldest(Stream& stream) {
     RingRecord oldest;
     const auto front = stream.handle.ring.front();
-    if (front.size() < sizeof oldest) return stream.last_arrival_ns;
+    stream.first_arrival_ns = stream.last_arrival_ns;
+    if (front.size() < sizeof oldest) return;
     std::memcpy(&oldest, front.data(), sizeof oldest);
-    return oldest.arrival_ns;
+    stream.first_arrival_ns = oldest.arrival_ns;
+    stream.tracker.keep_from(oldest.sequence, oldest.timestamp, stream.counters.stored);
+    stream.handle.lost_before.store(stream.tracker.lost(), std::memory_order_relaxed);
 }
 
 }  // namespace
@@ -49,6 +53,9 @@ void Worker::forget_frames(Stream& stream) {
     stream.handle.ring.reset();
     stream.tracker = {};
     stream.counters = {};
+    stream.jitter = {};
+    stream.jitter_mean = {};
+    stream.quality = {};
 }
 
 // Gives up one unclaimed stream for a new one: of some looked at, the one silent for longest.
@@ -131,9 +138,10 @@ void Worker::bind(std::uint32_t slot, SessionMatch match, bool relay_copy) {
     if (session == nullptr) return;
     const CallParty sender = relay_copy || match.exact ? match.sender : refine_sender(stream, match);
     session->streams.push_back(slot);
+    stream.jitter.forget_clock();  // the session may know it
     stream.session[stream.sessions++] = match.session;
     if (stream.state == StreamState::look_back) {
-        stream.first_arrival_ns = oldest_arrival_ns(stream);
+        begin_with_oldest(stream);
         stream.state = StreamState::bound;
         stream.sender = sender;
         stream.relay_copy = relay_copy;
@@ -152,7 +160,9 @@ void Worker::bind(std::uint32_t slot, SessionMatch match, bool relay_copy) {
 }
 
 void Worker::watch(const Decision& decision) {
-    sessions_.watch(decision.session, decision.endpoint, decision.party);
+    sessions_.watch(decision.session, decision.endpoint, decision.party, decision.clocks);
+    if (decision.clocks != PayloadClocks{})
+        for (const std::uint32_t slot : sessions_.find(decision.session)->streams) pool_.at(slot).jitter.forget_clock();
     // Streams that were there before the decision.
     std::vector<std::uint32_t> waiting;
     const auto gather = [&](std::uint32_t slot) {
@@ -194,14 +204,49 @@ void Worker::leave(std::uint32_t slot, std::uint64_t session) {
     std::copy(at + 1, end, at);
     --stream.sessions;
     stream.counters.lost_before = stream.tracker.lost();
+    stream.quality.jitter_known = stream.jitter.measured();
+    stream.quality.jitter_us = stream.jitter_mean.us(stream.jitter);
+    stream.quality.max_jitter_us = stream.jitter.max_us();
     emit({.kind = WorkerEvent::Kind::stream_left,
           .session = session,
           .stream = stream.handle.stream_id,
           .time_ns = stream.last_arrival_ns,
           .flow = stream.key,
           .counters = stream.counters,
+          .quality = stream.quality,
           .extent_units = stream.tracker.extent_units()});
     if (stream.sessions == 0) finish_stream(slot);
+}
+
+// The rare frame that did not just follow the last one.
+void Worker::note_irregular(Stream& stream, SequenceTracker::Verdict verdict) {
+    const std::uint64_t lost_before = stream.handle.lost_before.load(std::memory_order_relaxed);
+    const std::uint64_t lost = stream.tracker.lost();
+    stream.handle.lost_before.store(lost, std::memory_order_relaxed);
+    if (verdict != SequenceTracker::Verdict::gap) return;
+    ++stream.quality.loss_bursts;
+    capture_loss_.on_gap(stream.handle.slot, stream.handle.stream_id, lost - std::min(lost, lost_before), now_ns_);
+}
+
+// Which gaps are the kernel's or the card's doing.
+void Worker::explain_gaps() {
+    std::uint64_t dropped = 0;
+    for (const auto& source : sources_) {
+        const SourceCounters counters = source->counters();
+        dropped += counters.dropped_kernel + counters.dropped_card + counters.dropped_spread;
+    }
+    capture_loss_.update(dropped, now_ns_, [this](std::uint32_t slot, std::uint64_t stream_id, std::uint64_t packets) {
+        Stream& stream = pool_.at(slot);
+        if (stream.handle.stream_id == stream_id) stream.quality.lost_capture += packets;
+    });
+}
+
+// RTP clock of a payload type: as the stream's sessions say, else by RFC 3551; 0: unknown.
+std::uint32_t Worker::clock_rate_hz(const Stream& stream, std::uint8_t payload_type) const {
+    for (std::size_t i = 0; i < stream.sessions; ++i)
+        if (const std::uint32_t rate_hz = sessions_.clock_rate_hz(stream.session[i], stream.key, payload_type))
+            return rate_hz;
+    return static_clock_rate_hz(payload_type);
 }
 
 void Worker::finish_stream(std::uint32_t slot) {
@@ -281,6 +326,7 @@ void Worker::advance_clock(TimeNs now_ns, bool lossless) {
     take_returned();
     fragments_.expire(now_ns_);
     count_fragments();
+    explain_gaps();
     // All slots are looked at once a second.
     sweep(static_cast<std::uint32_t>(std::uint64_t{pool_.touched()} * static_cast<std::uint64_t>(passed_ns) /
                                      kNsPerSecond) +

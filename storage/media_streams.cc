@@ -278,6 +278,8 @@ void MediaStreams::close_chunk(Stream& stream) {
     header.stream_first_ns = stream.first_ns;
     header.stream_first_timestamp = stream.first_timestamp;
     header.counters = stream.counters;
+    header.counters.lost_before = stream.handle->lost_before.load(std::memory_order_relaxed);
+    header.counters.duplicates = stream.handle->duplicates.load(std::memory_order_relaxed);
     chunk_.close();
     const RecordPosition position = segments_.commit();
     on_chunk_({header.stream_id, header.chunk_number, position.segment, position.offset, position.bytes, header.frames,

@@ -13,6 +13,7 @@
 #include "capture/base/result.h"
 #include "capture/rtp/frame.h"
 #include "capture/rtp/stream_handle.h"
+#include "capture/rtp/stream_quality.h"
 #include "capture/sip/events.h"
 
 namespace spantape {
@@ -29,6 +30,7 @@ struct RecordedStream {
     TimeNs start_ns = 0;                   // arrival of its first stored frame
     TimeNs duration_ns = 0;                // extent of its audio in RTP time
     StreamCounters counters;               // within the stream as a whole
+    StreamQuality quality;                 // likewise
 };
 
 enum class RecordingState : std::uint8_t {
@@ -61,7 +63,7 @@ struct Recording {
     bool agent_initiated = false, cti_initiated = false;
 
     std::vector<RecordedStream> streams;
-    std::uint64_t dropped_kernel = 0;  // of its sources, while it ran
+    std::uint64_t dropped_kernel = 0;  // by its sources, of all packets, while it ran
 
     // 0 while recording. Saturates, so that a document with absurd times cannot overflow it.
     [[nodiscard]] TimeNs duration_ns() const {

@@ -41,6 +41,19 @@ json::object json_of(const StreamCounters& counters) {
             {"blacked_out", counters.blacked_out}, {"payload_bytes", counters.payload_bytes}};
 }
 
+json::object json_of(const StreamQuality& quality) {
+    return {{"jitter_known", quality.jitter_known},
+            {"jitter_us", quality.jitter_us},
+            {"max_jitter_us", quality.max_jitter_us},
+            {"loss_bursts", quality.loss_bursts},
+            {"lost_capture", quality.lost_capture},
+            {"far_reports", quality.far_reports},
+            {"far_lost", quality.far_lost},
+            {"far_fraction", quality.far_fraction},
+            {"far_jitter_units", quality.far_jitter_units},
+            {"round_trip_us", quality.round_trip_us}};
+}
+
 json::object json_of(const FlowKey& flow) {
     return {{"source", flow.source.to_string()}, {"destination", flow.destination.to_string()}, {"ssrc", flow.ssrc}};
 }
@@ -55,7 +68,8 @@ json::object json_of(const RecordedStream& stream) {
             {"payloads", std::move(payloads)},
             {"start_ns", stream.start_ns},
             {"duration_ns", stream.duration_ns},
-            {"counters", json_of(stream.counters)}};
+            {"counters", json_of(stream.counters)},
+            {"quality", json_of(stream.quality)}};
 }
 
 std::string_view name_of(RecordingState state) {
@@ -213,6 +227,19 @@ void read_counters(Members members, StreamCounters& counters) {
     members.integer("payload_bytes", counters.payload_bytes);
 }
 
+void read_quality(Members members, StreamQuality& quality) {
+    members.flag("jitter_known", quality.jitter_known);
+    members.integer("jitter_us", quality.jitter_us);
+    members.integer("max_jitter_us", quality.max_jitter_us);
+    members.integer("loss_bursts", quality.loss_bursts);
+    members.integer("lost_capture", quality.lost_capture);
+    members.integer("far_reports", quality.far_reports);
+    members.integer("far_lost", quality.far_lost);
+    members.integer("far_fraction", quality.far_fraction);
+    members.integer("far_jitter_units", quality.far_jitter_units);
+    members.integer("round_trip_us", quality.round_trip_us);
+}
+
 void read_stream(Members members, RecordedStream& stream) {
     constexpr std::pair<Side, std::string_view> kSides[] = {{Side::device, "device"}, {Side::far, "far"}};
     members.require("stream_id");  // without it there is no way to the media
@@ -228,6 +255,7 @@ void read_stream(Members members, RecordedStream& stream) {
     members.integer("start_ns", stream.start_ns);
     members.integer("duration_ns", stream.duration_ns);
     members.object("counters", [&](Members counters) { read_counters(std::move(counters), stream.counters); });
+    members.object("quality", [&](Members quality) { read_quality(std::move(quality), stream.quality); });
 }
 
 void read_users(Members& members, Recording& recording) {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <boost/json/serialize.hpp>
 
+#include "storage/e_model.h"
 #include "storage/recording.h"
 
 namespace spantape {
@@ -55,19 +56,29 @@ std::string_view name_of(RecordingState state) {
     return "recording";
 }
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-    constexpr auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-    return std::ranges::equal(a, b, {}, lower, lower);
+// What the stream's audio is coded with.
+const PayloadMapping* audio_payload(const RecordedStream& stream) {
+    const auto found = std::ranges::find_if(stream.payloads, is_audio);
+    return found == stream.payloads.end() ? nullptr : &*found;
 }
 
-// What the stream's audio is coded with: the first payload that is audio itself, not tones, noise or redundancy.
-const PayloadMapping* audio_payload(const RecordedStream& stream) {
-    const auto carries_audio = [](const PayloadMapping& payload) {
-        return std::ranges::none_of(std::array{"telephone-event", "tone", "CN", "red"},
-                                    [&](const char* other) { return equal_ignoring_case(payload.encoding, other); });
-    };
-    const auto found = std::ranges::find_if(stream.payloads, carries_audio);
-    return found == stream.payloads.end() ? nullptr : &*found;
+std::string plain_ms(double ms) { return fmt::format("{:.3f}", ms); }
+
+// What was lost of everyone's, and how it sounded: each member only where it is known.
+void put_quality(const RecordedStream& stream, const PayloadMapping* payload, ObjectText& object) {
+    const StreamQuality& quality = stream.quality;
+    if (stream.counters.stored != 0) object.member("lost", stream.counters.lost_before);
+    if (quality.jitter_known) {
+        object.member("jitter_ms", plain_ms(quality.jitter_us / 1000.0));
+        object.member("max_jitter_ms", plain_ms(quality.max_jitter_us / 1000.0));
+    }
+    if (payload != nullptr)
+        if (const auto mos = mean_opinion_score(payload->encoding, stream.counters, quality))
+            object.member("mos", fmt::format("{:.2f}", *mos));
+    if (quality.far_reports != 0) object.member("far_lost", fmt::to_string(quality.far_lost));
+    if (quality.far_reports != 0 && payload != nullptr && payload->clock_rate_hz != 0)
+        object.member("far_jitter_ms", plain_ms(quality.far_jitter_units * 1000.0 / payload->clock_rate_hz));
+    if (quality.round_trip_us != 0) object.member("round_trip_ms", plain_ms(quality.round_trip_us / 1000.0));
 }
 
 std::string public_json(const RecordedStream& stream) {
@@ -81,6 +92,7 @@ std::string public_json(const RecordedStream& stream) {
     object.text("side", stream.side == Side::device ? "device" : "far");
     if (stream.relay_copy) object.member("relay_copy", "true");
     object.member("packets", stream.counters.stored);
+    put_quality(stream, payload, object);
     object.member("start", plain_seconds(stream.start_ns));
     object.member("duration", plain_seconds(stream.duration_ns));
     return std::move(object).take();
@@ -88,9 +100,12 @@ std::string public_json(const RecordedStream& stream) {
 
 std::string ledger(const Recording& recording) {
     StreamCounters sum;
+    std::uint64_t lost_capture = 0;
     for (const RecordedStream& stream : recording.streams) {
         sum.stored += stream.counters.stored;
-        sum.lost_before += stream.counters.lost_before;
+        const std::uint64_t ours = std::min(stream.quality.lost_capture, stream.counters.lost_before);
+        sum.lost_before += stream.counters.lost_before - ours;
+        lost_capture += ours;
         sum.dropped_us += stream.counters.dropped_us;
         sum.duplicates += stream.counters.duplicates;
         sum.blacked_out += stream.counters.blacked_out;
@@ -98,7 +113,7 @@ std::string ledger(const Recording& recording) {
     ObjectText object;
     object.member("stored", sum.stored);
     object.member("lost_before", sum.lost_before);
-    object.member("dropped_kernel", recording.dropped_kernel);
+    object.member("dropped_kernel", lost_capture);
     object.member("dropped_us", sum.dropped_us);
     object.member("duplicates", sum.duplicates);
     object.member("blacked_out", sum.blacked_out);
@@ -134,6 +149,7 @@ std::string to_public_json(const Recording& recording) {
     object.text("state", name_of(recording.state));
     object.text("ended_by", recording.ended_by);
     object.member("ledger", ledger(recording));
+    object.member("source_drops", recording.dropped_kernel);
     std::string streams;
     for (const RecordedStream& stream : recording.streams)
         streams += fmt::format("{}{}", streams.empty() ? "" : ",", public_json(stream));

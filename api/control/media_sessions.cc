@@ -15,6 +15,15 @@ std::uint32_t clock_rate_of(const Session::Stream& stream) {
     return stream.payloads.empty() ? 8000 : stream.payloads.front().clock_rate_hz;
 }
 
+// What workers cannot know by themselves: the clocks of steady audio that RFC 3551 does not give.
+PayloadClocks clocks_of(const std::vector<PayloadMapping>& payloads) {
+    PayloadClocks clocks;
+    for (const PayloadMapping& payload : payloads)
+        if (is_audio(payload) && payload.clock_rate_hz != static_clock_rate_hz(payload.payload_type))
+            clocks.set(payload.payload_type, payload.clock_rate_hz);
+    return clocks;
+}
+
 }  // namespace
 
 std::shared_ptr<Session> CallControl::open_session() {
@@ -24,12 +33,14 @@ std::shared_ptr<Session> CallControl::open_session() {
     return session;
 }
 
-void CallControl::watch(Session& session, const Endpoint& endpoint, CallParty party) {
+void CallControl::watch(Session& session, const Endpoint& endpoint, CallParty party,
+                        const std::vector<PayloadMapping>& payloads) {
     outputs_.decide({.kind = Decision::Kind::watch,
                      .party = party,
                      .session = session.id,
                      .endpoint = endpoint,
-                     .cause_ns = cause_ns_});
+                     .cause_ns = cause_ns_,
+                     .clocks = clocks_of(payloads)});
 }
 
 void CallControl::stream_bound(Session& session, const WorkerEvent& event) {
@@ -59,6 +70,7 @@ void CallControl::stream_left(Session& session, const WorkerEvent& event) {
     for (Session::Stream& stream : session.streams) {
         if (stream.stream_id != event.stream) continue;
         stream.counters = event.counters;
+        stream.quality = event.quality;
         stream.extent_units = event.extent_units;
         stream.last_ns = event.time_ns;
         session.last_media_ns = std::max(session.last_media_ns, event.time_ns);
@@ -139,7 +151,8 @@ Recording CallControl::document(const Call& call, const ActiveRecording& recordi
                                 .relay_copy = stream.relay_copy,
                                 .payloads = stream.payloads,
                                 .start_ns = stream.start_ns,
-                                .counters = stream.counters};
+                                .counters = stream.counters,
+                                .quality = stream.quality};
         recorded.duration_ns = static_cast<TimeNs>(static_cast<double>(stream.extent_units) / clock_rate_of(stream) *
                                                    static_cast<double>(kNsPerSecond));
         document.streams.push_back(std::move(recorded));

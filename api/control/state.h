@@ -43,6 +43,7 @@ struct Session {
         TimeNs start_ns = 0;
         TimeNs last_ns = 0;
         StreamCounters counters;
+        StreamQuality quality;
         std::uint64_t extent_units = 0;
         std::vector<PayloadMapping> payloads;
     };

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "capture/base/counters.h"
 #include "capture/base/record_ring.h"
 #include "capture/rtp/frame.h"
 
@@ -27,6 +28,9 @@ struct StreamHandle {
     FlowKey flow;
     std::uint32_t slot = 0;    // worker's
     std::uint16_t worker = 0;  // which worker owns it
+    // What the ring does not tell; the worker's, for the writer to put into chunks.
+    std::atomic<std::uint64_t> lost_before{0};
+    std::atomic<std::uint64_t> duplicates{0};
 };
 
 }  // namespace spantape

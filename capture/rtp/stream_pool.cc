@@ -66,10 +66,17 @@ std::uint32_t StreamPool::open(const FlowKey& key, std::uint64_t hash, std::uint
     stream.first_arrival_ns = stream.last_arrival_ns = 0;
     stream.tracker = {};
     stream.counters = {};
+    stream.jitter = {};
+    stream.jitter_mean = {};
+    stream.quality = {};
+    stream.sender_report = 0;
+    stream.sender_report_ns = 0;
     stream.handle.ring.reset();
     stream.handle.stream_id = stream_id;
     stream.handle.session_id = 0;
     stream.handle.flow = key;
+    stream.handle.lost_before.store(0, std::memory_order_relaxed);
+    stream.handle.duplicates.store(0, std::memory_order_relaxed);
     ++version_;
     table_.insert(hash, slot);
     by_destination_.insert(hash_of(key.destination), slot);

@@ -11,9 +11,11 @@
 
 #include "capture/base/huge_memory.h"
 #include "capture/rtp/flow_table.h"
+#include "capture/rtp/jitter_meter.h"
 #include "capture/rtp/sequence_tracker.h"
 #include "capture/rtp/slot_index.h"
 #include "capture/rtp/stream_handle.h"
+#include "capture/rtp/stream_quality.h"
 #include "capture/sip/events.h"
 
 namespace spantape {
@@ -28,7 +30,7 @@ enum class StreamState : std::uint8_t {
 inline constexpr std::size_t kSessionsPerStream = 4;
 
 // In order of use: what each frame needs of a stream lies in five cache lines (its first two, one of the tracker's
-// window, the counters, the producer's part of the ring).
+// window, the counters with the jitter, the producer's part of the ring).
 struct alignas(64) Stream {
     FlowKey key;
     std::uint64_t hash = 0;
@@ -40,12 +42,18 @@ struct alignas(64) Stream {
     TimeNs last_arrival_ns = 0;
     SequenceTracker tracker;
     StreamCounters counters;
+    JitterMeter jitter;
     TimeNs first_arrival_ns = 0;  // of the oldest frame kept, once bound
     CallParty sender = CallParty::caller;
     std::array<std::uint64_t, kSessionsPerStream> session{};
+    JitterMean jitter_mean;
+    StreamQuality quality;            // but for the jitter, which the meter and its mean know
+    std::uint32_t sender_report = 0;  // middle 32 bits of the NTP time of its sender's last report (RFC 3550 §6.4.1)
+    TimeNs sender_report_ns = 0;      // when that came by
     StreamHandle handle;
 };
 static_assert(offsetof(Stream, tracker) == 64);
+static_assert(offsetof(Stream, counters) % 64 == 0 && offsetof(Stream, jitter) % 64 + sizeof(JitterMeter) <= 64);
 
 class StreamPool {
 public:

@@ -2,11 +2,15 @@
 // What the signalling thread tells the control plane: calls as SIP shows them, and registrations.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include <strings.h>
 
 #include "capture/base/address.h"
 #include "capture/base/clock.h"
@@ -23,6 +27,13 @@ struct PayloadMapping {
 };
 
 enum class CallParty : std::uint8_t { caller, callee };
+
+// Whether frames of this type are audio itself, a steady stream of it: not tones, noise or redundancy.
+[[nodiscard]] inline bool is_audio(const PayloadMapping& payload) {
+    constexpr std::array kOthers{"telephone-event", "tone", "CN", "red"};
+    return std::ranges::none_of(kOthers,
+                                [&](const char* other) { return strcasecmp(payload.encoding.c_str(), other) == 0; });
+}
 
 // Where one party said (in an offer or an answer) that it wants to receive audio.
 struct MediaDescription {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "capture/rtp/payload_clock.h"
+
 namespace spantape {
 
 namespace {
@@ -43,19 +45,7 @@ Side guess_side(const std::vector<RecordedStream>& known, const FlowKey& flow) {
 std::uint32_t clock_rate_hz(const RecordedStream& stream, std::uint8_t payload_type) {
     const auto mapped = std::ranges::find(stream.payloads, payload_type, &PayloadMapping::payload_type);
     if (mapped != stream.payloads.end()) return mapped->clock_rate_hz;
-    switch (payload_type) {
-        case 6:
-            return 16000;
-        case 10:
-        case 11:
-            return 44100;
-        case 16:
-            return 11025;
-        case 17:
-            return 22050;
-        default:
-            return payload_type <= 18 ? 8000 : 0;
-    }
+    return static_clock_rate_hz(payload_type);
 }
 
 TimeNs to_ns(std::uint32_t units, std::uint32_t rate_hz) {

@@ -46,6 +46,17 @@ std::string streams_text(const json::object& recording) {
     return text.empty() ? "none" : text;
 }
 
+// Of its worst stream; empty: nothing is known of the codec.
+std::string mos_text(const json::object& recording) {
+    const json::value* streams = recording.if_contains("streams");
+    double worst = 5;
+    if (streams == nullptr || !streams->is_array()) return {};
+    for (const json::value& each : streams->get_array())
+        if (each.is_object() && each.get_object().contains("mos") && !each.get_object().contains("relay_copy"))
+            worst = std::min(worst, number_of(each.get_object(), "mos"));
+    return worst < 5 ? fmt::format("{:.1f}", worst) : "";
+}
+
 // What was sent and is not stored: lost on its way, in the kernel or card, or by us.
 std::string lost_text(const json::object& recording) {
     const json::value* ledger = recording.if_contains("ledger");
@@ -68,6 +79,7 @@ Result<Table> recordings_table(const std::vector<ListedRecording>& recordings, L
                  {"DURATION", Align::right},
                  {"STREAMS", Align::left},
                  {"LOST", Align::right},
+                 {"MOS", Align::right},
                  {files == ListFiles::yes ? "FILE" : "STATE", Align::left}});
     for (const ListedRecording& listed : recordings) {
         boost::system::error_code error;
@@ -78,7 +90,7 @@ Result<Table> recordings_table(const std::vector<ListedRecording>& recordings, L
         table.add({text_of(recording, "ident"), time_text(start_ns), text_of(recording, "device_id"),
                    text_of(recording, "ani"), text_of(recording, "dnis"), text_of(recording, "calldirection"),
                    duration_text(number_of(recording, "duration")), streams_text(recording), lost_text(recording),
-                   files == ListFiles::yes ? listed.file : text_of(recording, "state")});
+                   mos_text(recording), files == ListFiles::yes ? listed.file : text_of(recording, "state")});
     }
     return table;
 }

@@ -60,6 +60,14 @@ inline RecordedStream any_stream(Random& random) {
     for (auto* counter : {&stream.counters.stored, &stream.counters.lost_before, &stream.counters.dropped_us,
                           &stream.counters.duplicates, &stream.counters.blacked_out, &stream.counters.payload_bytes})
         *counter = any_integer<std::uint64_t>(random);
+    StreamQuality& quality = stream.quality;
+    quality.jitter_known = random() % 2 == 0;
+    quality.far_lost = any_integer<std::int32_t>(random);
+    quality.far_fraction = any_integer<std::uint8_t>(random);
+    for (auto* count : {&quality.loss_bursts, &quality.lost_capture}) *count = any_integer<std::uint64_t>(random);
+    for (auto* value : {&quality.jitter_us, &quality.max_jitter_us, &quality.far_reports, &quality.far_jitter_units,
+                        &quality.round_trip_us})
+        *value = any_integer<std::uint32_t>(random);
     return stream;
 }
 
@@ -102,7 +110,7 @@ inline bool same(const RecordedStream& a, const RecordedStream& b) {
         return std::tie(s.stream_id, s.flow, s.side, s.relay_copy, s.start_ns, s.duration_ns, c.stored, c.lost_before,
                         c.dropped_us, c.duplicates, c.blacked_out, c.payload_bytes);
     };
-    return members(a) == members(b) &&
+    return members(a) == members(b) && a.quality == b.quality &&
            std::equal(a.payloads.begin(), a.payloads.end(), b.payloads.begin(), b.payloads.end(),
                       [](const auto& x, const auto& y) { return same(x, y); });
 }

@@ -40,6 +40,16 @@ Recording example() {
     stream.start_ns = 1'700'000'001'000'000'000;
     stream.duration_ns = 2'020'000'000;
     stream.counters = {101, 2, 3, 4, 5, 16160};
+    stream.quality = {.jitter_known = true,
+                      .jitter_us = 1250,
+                      .max_jitter_us = 4100,
+                      .loss_bursts = 2,
+                      .lost_capture = 1,
+                      .far_reports = 3,
+                      .far_lost = -1,
+                      .far_fraction = 128,
+                      .far_jitter_units = 40,
+                      .round_trip_us = 23'500};
     recording.streams = {stream, stream};
     recording.streams[1].side = Side::far;
     recording.streams[1].relay_copy = true;
@@ -198,9 +208,33 @@ TEST(PublicJson, HoldsTheContractsMembers) {
 
 TEST(PublicJson, LedgerSumsTheStreams) {
     const auto object = boost::json::parse(to_public_json(example())).as_object();
-    const auto expected = boost::json::parse(R"({"stored":202,"lost_before":4,"dropped_kernel":5,"dropped_us":6,
+    const auto expected = boost::json::parse(R"({"stored":202,"lost_before":2,"dropped_kernel":2,"dropped_us":6,
         "duplicates":8,"blacked_out":10,"undecryptable":0})");
     EXPECT_EQ(object.at("ledger"), expected);
+    EXPECT_EQ(object.at("source_drops").as_int64(), 5);
+}
+
+TEST(PublicJson, WhatIsNotKnownOfAStreamsQualityIsLeftOut) {
+    Recording recording = example();
+    recording.streams[0].quality = {};
+    recording.streams[1].counters = {};
+    recording.streams[1].quality = {.far_reports = 1, .far_lost = 5};
+    const auto object = boost::json::parse(to_public_json(recording)).as_object();
+    const auto& streams = object.at("streams").as_array();
+    for (const char* name : {"jitter_ms", "max_jitter_ms", "far_lost", "far_jitter_ms", "round_trip_ms"})
+        EXPECT_FALSE(streams[0].as_object().contains(name)) << name;
+    EXPECT_EQ(streams[0].at("lost").as_int64(), 2);
+    EXPECT_TRUE(streams[0].as_object().contains("mos"));
+    for (const char* name : {"lost", "jitter_ms", "mos", "far_jitter_ms"})  // nothing came; the clock is unknown
+        EXPECT_FALSE(streams[1].as_object().contains(name)) << name;
+    EXPECT_EQ(streams[1].at("far_lost").as_int64(), 5);
+}
+
+TEST(RecordingJson, DocumentsFromBeforeThereWasAQualityStillRead) {
+    const auto recording = recording_from_json(R"({"ident":1,"streams":[{"stream_id":2,"counters":{"stored":3}}]})");
+    ASSERT_TRUE(recording) << recording.error().message;
+    EXPECT_EQ(recording->streams.at(0).counters.stored, 3u);
+    EXPECT_EQ(recording->streams.at(0).quality, StreamQuality{});
 }
 
 TEST(PublicJson, StreamsNameTheirAudioCodec) {
@@ -209,6 +243,7 @@ TEST(PublicJson, StreamsNameTheirAudioCodec) {
     ASSERT_EQ(streams.size(), 2U);
     EXPECT_EQ(streams[0], boost::json::parse(R"({"ssrc":"0x00000ABC","source":"192.0.2.1:4000",
         "destination":"[2001:db8::2]:5000","codec":"PCMA","clock_rate":8000,"side":"device","packets":101,
+        "lost":2,"jitter_ms":1.25,"max_jitter_ms":4.1,"mos":4.26,"far_lost":-1,"far_jitter_ms":5.0,"round_trip_ms":23.5,
         "start":1700000001.0,"duration":2.02})"));
     EXPECT_EQ(streams[1].at("side").as_string(), "far");
     EXPECT_TRUE(streams[1].at("relay_copy").as_bool());

@@ -122,9 +122,11 @@ Recording some_recording() {
     recording.direction = "I";
     RecordedStream stream;
     stream.payloads.push_back({0, "PCMU", 8000, 1, ""});
+    stream.counters.stored = 97;
     stream.counters.lost_before = 3;
     recording.streams = {stream, stream, stream};
     recording.streams[1].payloads[0] = {8, "PCMA", 8000, 1, ""};
+    recording.streams[1].counters.stored = 996;
     recording.streams[1].counters.lost_before = 4;
     recording.streams[2].relay_copy = true;
     recording.streams[2].counters.lost_before = 0;
@@ -134,10 +136,10 @@ Recording some_recording() {
 TEST_F(LocalTimes, RecordingsAreListedWithTheirStreamsAndLosses) {
     const auto table = recordings_table({{to_public_json(some_recording()), "1001-16-05-09.wav"}}, ListFiles::yes);
     ASSERT_TRUE(table) << table.error().message;
-    EXPECT_EQ(
-        table->text(0),
-        "ID  START                DEVICE  ANI        DNIS  DIR  DURATION  STREAMS         LOST  FILE\n"
-        "46  2026-03-01 16:05:09  1001    \"5551234\"  1001  I      0:12.3  1 PCMU, 1 PCMA     7  1001-16-05-09.wav\n");
+    EXPECT_EQ(table->text(0),
+              "ID  START                DEVICE  ANI        DNIS  DIR  DURATION  STREAMS         LOST  MOS  FILE\n"
+              "46  2026-03-01 16:05:09  1001    \"5551234\"  1001  I      0:12.3  1 PCMU, 1 PCMA     7  4.2  "
+              "1001-16-05-09.wav\n");
 }
 
 TEST(Recordings, JsonIsThePublicFormWithTheFile) {
