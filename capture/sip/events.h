@@ -14,6 +14,7 @@
 
 #include "capture/base/address.h"
 #include "capture/base/clock.h"
+#include "capture/rtp/srtp_key.h"
 
 namespace spantape {
 
@@ -42,6 +43,8 @@ struct MediaDescription {
     std::vector<PayloadMapping> payloads;
     bool on_hold = false;  // sendonly, inactive or 0.0.0.0
     bool srtp = false;     // RTP/SAVP or a=crypto
+    SrtpProfile srtp_profile = SrtpProfile::clear;
+    std::vector<SrtpKey> srtp_keys;  // with which this party sends, as offered or answered; for the workers alone
 };
 
 struct SipParty {

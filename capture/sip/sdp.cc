@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "capture/sip/sdp_crypto.h"
 #include "capture/sip/text.h"
 
 namespace spantape {
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t kMaxDescriptions = 32;
 constexpr std::size_t kMaxPayloads = 64;
 constexpr std::size_t kMaxAddresses = 4;
+constexpr std::size_t kMaxSrtpKeys = 8;
 constexpr std::size_t kMaxFormatBytes = 1024;
 constexpr std::uint32_t kMaxClockRateHz = 768'000;
 constexpr std::uint8_t kMaxPayloadType = 127;
@@ -41,6 +43,7 @@ struct Level {  // what may stand at session and at media level
     std::vector<IpAddress> addresses;
     std::optional<bool> held;  // sendonly or inactive
     bool crypto = false;
+    std::vector<SrtpKey> keys;  // of the a=crypto lines that we can use
 };
 
 struct Media : Level {
@@ -139,11 +142,18 @@ private:
         else if (equal_ignoring_case(name, "sendrecv") || equal_ignoring_case(name, "recvonly"))
             level().held = false;
         else if (equal_ignoring_case(name, "crypto"))
-            level().crypto = true;
+            read_crypto(value);
         else if (media_ && equal_ignoring_case(name, "rtpmap"))
             read_rtpmap(value);
         else if (media_ && equal_ignoring_case(name, "fmtp"))
             read_fmtp(value);
+    }
+
+    void read_crypto(std::string_view value) {
+        level().crypto = true;
+        auto& keys = level().keys;
+        for (const SrtpKey& key : parse_sdp_crypto(value))
+            if (keys.size() < kMaxSrtpKeys) keys.push_back(key);
     }
 
     // a=rtpmap:111 opus/48000/2
@@ -178,6 +188,10 @@ private:
         MediaDescription description;
         description.party = party_;
         description.srtp = media_->secure_profile || media_->crypto || session_.crypto;
+        description.srtp_profile = media_->secure_profile ? SrtpProfile::required
+                                   : description.srtp     ? SrtpProfile::offered
+                                                          : SrtpProfile::clear;
+        description.srtp_keys = media_->keys.empty() ? session_.keys : media_->keys;
         for (const std::uint8_t type : media_->payload_types) {
             auto mapping = mapping_of(type);
             if (!mapping) continue;

@@ -26,6 +26,11 @@ std::uint64_t hash_content(const std::vector<MediaDescription>& media) {
     std::uint64_t hash = 0;
     for (const MediaDescription& description : media) {
         hash = mix_bits(hash * 4 + (description.on_hold ? 2 : 0) + (description.srtp ? 1 : 0));
+        hash = mix_bits(hash + static_cast<std::uint64_t>(description.srtp_profile));
+        for (const SrtpKey& key : description.srtp_keys) {
+            hash = sip_text::hash_bytes(key.key_and_salt, hash + static_cast<std::uint64_t>(key.suite));
+            hash = sip_text::hash_bytes(key.mki, hash + key.mki_bytes);
+        }
         for (const PayloadMapping& payload : description.payloads) {
             hash = hash_text(payload.encoding, hash + payload.payload_type);
             hash = hash_text(payload.format, hash + payload.clock_rate_hz * 256ULL + payload.channels);

@@ -10,6 +10,7 @@
 #include "capture/sip/body.h"
 #include "capture/sip/dialogs.h"
 #include "capture/sip/sdp.h"
+#include "capture/sip/sdp_crypto.h"
 #include "capture/sip/text.h"
 
 namespace {
@@ -83,5 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view text(reinterpret_cast<const char*>(data), size);
     parse_sdp(find_sdp("multipart/mixed;boundary=b", text), CallParty::caller);
     parse_sdp(text, CallParty::callee);
+    for (const SrtpKey& key : parse_sdp_crypto(text))
+        if (key.mki_bytes > kMaxMkiBytes) std::abort();
     return 0;
 }
