@@ -6,16 +6,54 @@
 namespace spantape {
 
 namespace {
+constexpr std::size_t kKeysPerEndpoint = 12;
+
 CallParty other(CallParty party) { return party == CallParty::caller ? CallParty::callee : CallParty::caller; }
 }  // namespace
 
-void SessionTable::watch(std::uint64_t session, const Endpoint& endpoint, CallParty party,
-                         const PayloadClocks& clocks) {
+void SessionTable::watch(std::uint64_t session, const Endpoint& endpoint, CallParty party, const PayloadClocks& clocks,
+                         SrtpProfile srtp) {
+    MediaSession::Watched& known = watched(session, endpoint, party);
+    known.clocks.merge(clocks);
+    known.srtp = srtp;
+    sessions_[session].secure |= srtp != SrtpProfile::clear;
+}
+
+void SessionTable::add_key(std::uint64_t session, const Endpoint& endpoint, CallParty party, const SrtpKey& key) {
+    SrtpContexts& keys = watched(session, endpoint, party).keys;
+    if (std::any_of(keys.begin(), keys.end(), [&](const auto& known) { return known->key() == key; })) return;
+    for (auto& context : SrtpContext::make(key)) {
+        if (keys.size() >= kKeysPerEndpoint) keys.erase(keys.begin());
+        keys.push_back(std::move(context));
+    }
+}
+
+MediaSession::Watched& SessionTable::watched(std::uint64_t session, const Endpoint& endpoint, CallParty party) {
     MediaSession& media = sessions_[session];
     for (auto& known : media.endpoints)
-        if (known.endpoint == endpoint && known.party == party) return known.clocks.merge(clocks);
-    media.endpoints.push_back({endpoint, party, clocks});
+        if (known.endpoint == endpoint && known.party == party) return known;
+    media.endpoints.push_back({.endpoint = endpoint, .party = party});
     watches_[endpoint].push_back({session, party});  // newest last
+    return media.endpoints.back();
+}
+
+SrtpTerms SessionTable::srtp_terms(const MediaSession& session, const FlowKey& flow, CallParty sender) const {
+    SrtpTerms terms;
+    if (!session.secure) return terms;
+    const MediaSession::Watched* source = nullptr;
+    const MediaSession::Watched* destination = nullptr;
+    for (const auto& known : session.endpoints) {
+        if (known.endpoint == flow.source && known.party == sender) source = &known;
+        if (known.endpoint == flow.destination && known.party != sender) destination = &known;
+        if (known.party != sender) continue;
+        terms.profile = known.srtp;  // the newest
+        terms.keys.insert(terms.keys.end(), known.keys.begin(), known.keys.end());
+    }
+    if (source != nullptr) terms = {source->srtp, source->keys};
+    // An offer of either is settled by the other party's answer.
+    if (destination != nullptr && (source == nullptr || source->srtp == SrtpProfile::offered))
+        terms.profile = destination->srtp;
+    return terms;
 }
 
 void SessionTable::unwatch(std::uint64_t session) {

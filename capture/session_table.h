@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "capture/rtp/payload_clock.h"
+#include "capture/rtp/srtp.h"
 #include "capture/rtp/stream_handle.h"
 #include "capture/sip/events.h"
 
@@ -25,16 +26,29 @@ struct MediaSession {
         Endpoint endpoint;
         CallParty party = CallParty::caller;
         PayloadClocks clocks;
+        SrtpProfile srtp = SrtpProfile::clear;
+        SrtpContexts keys;  // with which the party sends from there; newest last
     };
     std::vector<Watched> endpoints;
     std::vector<std::uint32_t> streams;  // slots
+    bool secure = false;                 // some description of it spoke of SRTP
+};
+
+// What a session says of a flow's encryption.
+struct SrtpTerms {
+    SrtpProfile profile = SrtpProfile::clear;
+    SrtpContexts keys;
 };
 
 class SessionTable {
 public:
     // `party` of `session` receives (and most often sends) at `endpoint`; port 0: at any port of the address. `clocks`:
-    // what it said of payload types; those that it named before and does not name again keep their meaning.
-    void watch(std::uint64_t session, const Endpoint& endpoint, CallParty party, const PayloadClocks& clocks = {});
+    // what it said of payload types; those that it named before and does not name again keep their meaning. Said again:
+    // with this profile from now on.
+    void watch(std::uint64_t session, const Endpoint& endpoint, CallParty party, const PayloadClocks& clocks = {},
+               SrtpProfile srtp = SrtpProfile::clear);
+    // A key with which `party` sends from `endpoint`; those that were told before stay, for what is under way.
+    void add_key(std::uint64_t session, const Endpoint& endpoint, CallParty party, const SrtpKey& key);
     // Forgets the session's endpoints; the session itself stays until erase().
     void unwatch(std::uint64_t session);
     void erase(std::uint64_t session);
@@ -51,11 +65,17 @@ public:
     [[nodiscard]] std::uint32_t clock_rate_hz(std::uint64_t session, const FlowKey& flow,
                                               std::uint8_t payload_type) const;
 
+    // One Call-ID may have two legs, one in clear and one not (a proxy with a media relay): the flow's own
+    // endpoints say which it is on. Those of its source are the sender's words, keys included, for RTP is symmetric
+    // (RFC 4961); else its destination tells the leg, and the keys are all that the sender's party has named.
+    [[nodiscard]] SrtpTerms srtp_terms(const MediaSession& session, const FlowKey& flow, CallParty sender) const;
+
 private:
     struct Watch {
         std::uint64_t session = 0;
         CallParty party = CallParty::caller;
     };
+    MediaSession::Watched& watched(std::uint64_t session, const Endpoint& endpoint, CallParty party);
     [[nodiscard]] const std::vector<Watch>* watches_at(const Endpoint& endpoint) const;
 
     std::unordered_map<Endpoint, std::vector<Watch>, EndpointHash> watches_;

@@ -30,8 +30,10 @@ void prefetch_headers(const Packet& packet) {
 
 // The length of a frame in RTP clock units where the payload tells it: G.711 has a byte a sample (RFC 3551 §4.5.14);
 // a one-byte payload is a silence descriptor. L16 has two bytes a sample and channel (§4.5.11).
-std::uint32_t frame_units(const RtpHeader& header) {
-    const auto bytes = static_cast<std::uint32_t>(header.payload.size());
+// `trailer_bytes` of it are SRTP's.
+std::uint32_t frame_units(const RtpHeader& header, std::size_t trailer_bytes) {
+    const std::size_t payload_bytes = header.payload.size();
+    const auto bytes = static_cast<std::uint32_t>(payload_bytes - std::min(payload_bytes, trailer_bytes));
     switch (header.payload_type) {
         case 0:
         case 8:
@@ -47,6 +49,9 @@ std::uint32_t frame_units(const RtpHeader& header) {
             return 0;
     }
 }
+
+// Its header cannot be put together again from what a ring record tells: CSRCs, an extension or padding.
+bool is_extraordinary(const RtpHeader& header) { return (header.packet().front() & 0x3f) != 0; }
 
 }  // namespace
 
@@ -66,7 +71,11 @@ Worker::Worker(WorkerOptions options, std::vector<std::unique_ptr<Source>> sourc
       links_(links),
       pool_(options_.number, options_.max_streams, options_.ring_bytes),
       next_stream_id_(options_.first_stream_id),
-      live_(std::ranges::any_of(sources_, [](const auto& source) { return !source->lossless(); })) {}
+      live_(std::ranges::any_of(sources_, [](const auto& source) { return !source->lossless(); })),
+      clear_payload_(options_.ring_bytes),
+      kept_packet_(options_.ring_bytes) {
+    kept_.reserve(options_.ring_bytes);
+}
 
 bool Worker::step() {
     flush_events();
@@ -140,8 +149,11 @@ void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
         return drop(DropReason::tcp);
     if (frame_count_ == frames_.size()) append_frames(lossless);
     Frame& frame = frames_[frame_count_];
-    switch (parse_rtp(datagram.payload, frame.header)) {
+    const RtpParse parsed = parse_rtp(datagram.payload, frame.header);
+    switch (parsed) {
         case RtpParse::ok:
+        case RtpParse::bad_padding:
+            frame.bad_padding = parsed == RtpParse::bad_padding;
             frame.key = {datagram.source, datagram.destination, frame.header.ssrc};
             frame.hash = hash_of(frame.key);
             frame.time_ns = datagram.time_ns;
@@ -185,6 +197,10 @@ void Worker::append_frames(bool lossless) {
         std::uint32_t slot = frame.slot;
         // A frame before this one opened its stream, or took its slot for another.
         if (slot == StreamPool::kNone || pool_.version() != version) slot = pool_.find(frame.key, frame.hash);
+        if (slot == StreamPool::kNone && frame.bad_padding) {  // nothing speaks for its being RTP at all
+            drop(DropReason::bad_rtp);
+            continue;
+        }
         if (slot == StreamPool::kNone) slot = open_stream(frame);
         if (slot != StreamPool::kNone) append(slot, frame, lossless);
     }
@@ -201,11 +217,14 @@ void Worker::look_up(Frame& frame) {
 
 void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     Stream& stream = pool_.at(slot);
-    if (stream.state == StreamState::look_back && frame.time_ns - stream.last_arrival_ns > kStaleNs)
-        forget_frames(stream);
+    const bool look_back = stream.state == StreamState::look_back;
+    if (look_back && !stream.on_trial && frame.time_ns - stream.last_arrival_ns > kStaleNs) forget_frames(stream);
     const RtpHeader& header = frame.header;
+    if (frame.bad_padding && !look_back && stream.srtp_mode == SrtpMode::clear) [[unlikely]]
+        return drop(DropReason::bad_rtp);
+    const std::size_t trailer_bytes = stream.srtp_mode == SrtpMode::clear ? 0 : stream.srtp.trailer_bytes();
     const std::uint32_t units = header.timestamp - stream.tracker.last_timestamp();
-    const auto verdict = stream.tracker.on_frame(header.sequence, header.timestamp, frame_units(header));
+    const auto verdict = stream.tracker.on_frame(header.sequence, header.timestamp, frame_units(header, trailer_bytes));
     if (verdict == SequenceTracker::Verdict::duplicate) {
         stream.handle.duplicates.store(++stream.counters.duplicates, std::memory_order_relaxed);
         drop(DropReason::duplicate);
@@ -213,7 +232,15 @@ void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     }
     measure(stream, frame, verdict, units);
     stream.last_arrival_ns = frame.time_ns;
-    const std::size_t bytes = sizeof(RingRecord) + header.payload.size();
+    std::span<const std::uint8_t> payload = header.payload;
+    const bool whole_packet = look_back && is_extraordinary(header);
+    if (whole_packet) [[unlikely]] {
+        payload = header.packet();
+        stream.whole_packets = true;
+    } else if (!look_back && stream.srtp_mode != SrtpMode::clear) [[unlikely]] {
+        if (!keep_payload(stream, header, frame.bad_padding, payload)) return;
+    }
+    const std::size_t bytes = sizeof(RingRecord) + payload.size();
     if (bytes + kMarkRoom > options_.ring_bytes / 2 - sizeof(std::uint64_t)) {
         ++stream.counters.dropped_us;
         ++stream.pending_gap;
@@ -230,19 +257,36 @@ void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     const RingRecord record{.kind = RingRecordKind::frame,
                             .payload_type = header.payload_type,
                             .marker = header.marker,
+                            .whole_packet = whole_packet,
                             .sequence = header.sequence,
-                            .payload_bytes = static_cast<std::uint16_t>(header.payload.size()),
+                            .payload_bytes = static_cast<std::uint16_t>(payload.size()),
                             .timestamp = header.timestamp,
                             .arrival_ns = frame.time_ns};
     std::memcpy(room, &record, sizeof record);
-    std::memcpy(room + sizeof record, header.payload.data(), header.payload.size());
+    std::memcpy(room + sizeof record, payload.data(), payload.size());
     stream.handle.ring.commit();
+    counters_.stored.add();
+    stream.counters.payload_bytes += payload.size();
     if (stream.counters.stored++ == 0) {
         stream.first_payload_type = header.payload_type;
-        if (stream.state == StreamState::look_back) bind_new(slot);
+        if (look_back) bind_new(slot);
+    } else if (stream.on_trial) [[unlikely]] {
+        bind_new(slot);
     }
-    stream.counters.payload_bytes += header.payload.size();
-    counters_.stored.add();
+}
+
+// The payload to store of a frame; false: none, and the frame is counted.
+bool Worker::keep_payload(Stream& stream, const RtpHeader& header, bool bad_padding,
+                          std::span<const std::uint8_t>& payload) {
+    if (stream.srtp_mode != SrtpMode::clear && decrypt(stream, header, payload)) return true;
+    if (stream.srtp_mode == SrtpMode::required) {
+        ++stream.counters.undecryptable;
+        drop(DropReason::srtp_failed);
+        return false;
+    }
+    payload = header.payload;
+    if (bad_padding) drop(DropReason::bad_rtp);
+    return !bad_padding;
 }
 
 // Jitter, by how far the frame's time stamp (`units`) and arrival follow those of the last frame.

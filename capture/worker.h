@@ -104,6 +104,7 @@ private:
         FlowKey key;
         std::uint64_t hash = 0;
         RtpHeader header;
+        bool bad_padding = false;
         TimeNs time_ns = 0;
         std::uint32_t slot = 0;  // as of look_up()
     };
@@ -117,6 +118,8 @@ private:
     void measure(Stream& stream, const Frame& frame, SequenceTracker::Verdict verdict, std::uint32_t units);
     void note_irregular(Stream& stream, SequenceTracker::Verdict verdict);
     [[nodiscard]] std::uint32_t clock_rate_hz(const Stream& stream, std::uint8_t payload_type) const;
+    bool keep_payload(Stream& stream, const RtpHeader& header, bool bad_padding,
+                      std::span<const std::uint8_t>& payload);
     std::byte* make_room(Stream& stream, std::size_t bytes, bool lossless);
     std::uint32_t open_stream(const Frame& frame);
     bool evict_look_back();
@@ -142,6 +145,22 @@ private:
     [[nodiscard]] bool is_relay_copy(const Stream& stream, const Stream& original) const;
     [[nodiscard]] CallParty refine_sender(const Stream& stream, SessionMatch match);
     void watch(const Decision& decision);
+
+    // worker_srtp.cc
+    bool settle_srtp(Stream& stream, const MediaSession& session, CallParty sender);
+    void renew_srtp(const MediaSession& session);
+    static void renew_srtp(Stream& stream, const SrtpTerms& terms);
+    void finish_trial(std::uint32_t slot);
+    void finish_trials(std::uint64_t session);
+    bool decrypt(Stream& stream, const RtpHeader& header, std::span<const std::uint8_t>& payload);
+    void take_look_back(Stream& stream);
+    void put_back(Stream& stream);
+    RtpParse parse_kept(const Stream& stream, const RingRecord& record, std::span<const std::uint8_t> payload,
+                        RtpHeader& header);
+    void convert_look_back(Stream& stream);
+    [[nodiscard]] bool proves_srtp(Stream& stream);
+    [[nodiscard]] bool looks_encrypted(const Stream& stream);
+
     void leave(std::uint32_t slot, std::uint64_t session);
     void finish_stream(std::uint32_t slot);
     void end_session(std::uint64_t session);
@@ -174,6 +193,9 @@ private:
     std::uint64_t next_stream_id_;
     std::uint64_t next_token_ = 1;
     std::uint64_t seen_token_ = 0;
+    std::vector<std::uint8_t> clear_payload_;     // a frame's, decrypted
+    std::vector<std::byte> kept_;                 // a look-back ring's records, one after the other
+    std::vector<std::uint8_t> kept_packet_;       // one of them, put together again
     std::vector<std::uint32_t> ends_pending_;     // slots whose `end` found no room yet
     std::vector<std::uint64_t> sessions_ending_;  // answered when ends_pending_ is empty
     std::deque<WorkerEvent> events_waiting_;      // control's queue was full

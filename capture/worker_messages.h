@@ -16,6 +16,7 @@ namespace spantape {
 struct Decision {
     enum class Kind : std::uint8_t {
         watch,        // RTP to (or from) `endpoint` belongs to `session`; `party` receives there. port 0: any port
+        srtp_key,     // `party` of `session` sends with this key from `endpoint`; comes before its watch
         end_session,  // stop storing: end its streams, forget its endpoints; answered by SessionEnded
         sync,         // everything sent before was seen: answers WorkerEvent's and the signalling's token
     };
@@ -24,8 +25,10 @@ struct Decision {
     std::uint64_t session = 0;
     std::uint64_t token = 0;
     Endpoint endpoint;
-    TimeNs cause_ns = 0;  // watch: capture time of the SIP message that caused it; 0: none did
-    PayloadClocks clocks;  // watch: of the payload types that `party` said it receives there
+    TimeNs cause_ns = 0;                    // watch: capture time of the SIP message that caused it; 0: none did
+    PayloadClocks clocks;                   // watch: of the payload types that `party` said it receives there
+    SrtpProfile srtp = SrtpProfile::clear;  // watch: what its description says of the media there
+    SrtpKey key;                            // srtp_key
 };
 
 // worker -> control, in order
@@ -41,7 +44,8 @@ struct WorkerEvent {
     Kind kind = Kind::tick;
     CallParty sender = CallParty::caller;
     bool relay_copy = false;
-    std::uint8_t payload_type = 0;  // of the first frame
+    std::uint8_t payload_type = 0;                         // of the first frame
+    StreamEncryption encryption = StreamEncryption::none;  // bound, left: as far as is known then
     std::uint16_t worker = 0;
     std::uint64_t session = 0;
     std::uint64_t stream = 0;

@@ -56,6 +56,7 @@ void Worker::forget_frames(Stream& stream) {
     stream.jitter = {};
     stream.jitter_mean = {};
     stream.quality = {};
+    stream.forget_srtp();
 }
 
 // Gives up one unclaimed stream for a new one: of some looked at, the one silent for longest.
@@ -65,7 +66,7 @@ bool Worker::evict_look_back() {
     for (std::uint32_t i = 0; i < std::min(kLookedAt, pool_.touched()); ++i) {
         evict_hand_ = (evict_hand_ + 1) % pool_.touched();
         const Stream& stream = pool_.at(evict_hand_);
-        if (stream.state != StreamState::look_back) continue;
+        if (stream.state != StreamState::look_back || stream.on_trial) continue;
         if (oldest == StreamPool::kNone || stream.last_arrival_ns < pool_.at(oldest).last_arrival_ns)
             oldest = evict_hand_;
     }
@@ -82,6 +83,7 @@ void Worker::bind_new(std::uint32_t slot) {
         bind_relay_copies(slot);
         return;
     }
+    if (stream.on_trial) return;
     std::uint32_t original = StreamPool::kNone;
     pool_.for_each_ssrc(stream.key.ssrc, [&](std::uint32_t other) {
         if (pool_.at(other).state == StreamState::bound && is_relay_copy(stream, pool_.at(other))) original = other;
@@ -137,11 +139,12 @@ void Worker::bind(std::uint32_t slot, SessionMatch match, bool relay_copy) {
     MediaSession* session = sessions_.find(match.session);
     if (session == nullptr) return;
     const CallParty sender = relay_copy || match.exact ? match.sender : refine_sender(stream, match);
+    if (stream.state == StreamState::look_back) begin_with_oldest(stream);
+    if (!settle_srtp(stream, *session, sender)) return;
     session->streams.push_back(slot);
     stream.jitter.forget_clock();  // the session may know it
     stream.session[stream.sessions++] = match.session;
     if (stream.state == StreamState::look_back) {
-        begin_with_oldest(stream);
         stream.state = StreamState::bound;
         stream.sender = sender;
         stream.relay_copy = relay_copy;
@@ -153,6 +156,7 @@ void Worker::bind(std::uint32_t slot, SessionMatch match, bool relay_copy) {
           .sender = sender,
           .relay_copy = relay_copy,
           .payload_type = stream.first_payload_type,
+          .encryption = stream.encryption(),
           .session = match.session,
           .stream = stream.handle.stream_id,
           .time_ns = stream.first_arrival_ns,
@@ -160,15 +164,17 @@ void Worker::bind(std::uint32_t slot, SessionMatch match, bool relay_copy) {
 }
 
 void Worker::watch(const Decision& decision) {
-    sessions_.watch(decision.session, decision.endpoint, decision.party, decision.clocks);
+    sessions_.watch(decision.session, decision.endpoint, decision.party, decision.clocks, decision.srtp);
     if (decision.clocks != PayloadClocks{})
         for (const std::uint32_t slot : sessions_.find(decision.session)->streams) pool_.at(slot).jitter.forget_clock();
+    if (const MediaSession* session = sessions_.find(decision.session); session->secure) renew_srtp(*session);
     // Streams that were there before the decision.
     std::vector<std::uint32_t> waiting;
     const auto gather = [&](std::uint32_t slot) {
         const Stream& stream = pool_.at(slot);
         if (stream.state != StreamState::look_back && stream.state != StreamState::bound) return;
-        if (stream.counters.stored != 0 && !carries(stream, decision.session)) waiting.push_back(slot);
+        const bool anything = stream.counters.stored + stream.counters.undecryptable != 0;
+        if (anything && !carries(stream, decision.session)) waiting.push_back(slot);
     };
     if (decision.endpoint.port != 0) {
         pool_.for_each_to(decision.endpoint, gather);
@@ -181,7 +187,7 @@ void Worker::watch(const Decision& decision) {
         const Stream& stream = pool_.at(slot);
         const auto matches = sessions_.match(stream.key);
         const bool claimed = stream.state == StreamState::bound;
-        if (!claimed && !matches.empty() && now_ns_ - stream.last_arrival_ns > kStaleNs) {
+        if (!claimed && !stream.on_trial && !matches.empty() && now_ns_ - stream.last_arrival_ns > kStaleNs) {
             finish_stream(slot);  // rests of an earlier call on the same ports; a new frame makes a new stream
             continue;
         }
@@ -208,6 +214,7 @@ void Worker::leave(std::uint32_t slot, std::uint64_t session) {
     stream.quality.jitter_us = stream.jitter_mean.us(stream.jitter);
     stream.quality.max_jitter_us = stream.jitter.max_us();
     emit({.kind = WorkerEvent::Kind::stream_left,
+          .encryption = stream.encryption(),
           .session = session,
           .stream = stream.handle.stream_id,
           .time_ns = stream.last_arrival_ns,
@@ -283,6 +290,7 @@ void Worker::take_returned() {
 }
 
 void Worker::end_session(std::uint64_t session) {
+    finish_trials(session);
     if (MediaSession* media = sessions_.find(session)) {
         const auto streams = std::move(media->streams);
         sessions_.erase(session);
@@ -307,6 +315,9 @@ void Worker::apply(const Decision& decision) {
         case Decision::Kind::watch:
             watch(decision);
             if (live_ && decision.cause_ns != 0) counters_.decisions.add(wall_clock_ns() - decision.cause_ns);
+            break;
+        case Decision::Kind::srtp_key:
+            sessions_.add_key(decision.session, decision.endpoint, decision.party, decision.key);
             break;
         case Decision::Kind::end_session:
             end_session(decision.session);
@@ -340,7 +351,7 @@ void Worker::sweep(std::uint32_t slots) {
         sweep_hand_ = (sweep_hand_ + 1) % pool_.touched();
         const Stream& stream = pool_.at(sweep_hand_);
         if (stream.state == StreamState::look_back && now_ns_ - stream.last_arrival_ns > kLookBackIdleNs)
-            finish_stream(sweep_hand_);
+            stream.on_trial ? finish_trial(sweep_hand_) : finish_stream(sweep_hand_);
         else if (stream.state == StreamState::bound && now_ns_ - stream.last_arrival_ns >= options_.media_timeout_ns)
             sweep_bound(sweep_hand_);
     }

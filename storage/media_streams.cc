@@ -277,7 +277,7 @@ void MediaStreams::close_chunk(Stream& stream) {
     header.paused = stream.paused ? 1 : 0;
     header.stream_first_ns = stream.first_ns;
     header.stream_first_timestamp = stream.first_timestamp;
-    header.counters = stream.counters;
+    header.counters = chunk_counters(stream.counters);
     header.counters.lost_before = stream.handle->lost_before.load(std::memory_order_relaxed);
     header.counters.duplicates = stream.handle->duplicates.load(std::memory_order_relaxed);
     chunk_.close();

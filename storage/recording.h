@@ -25,7 +25,8 @@ struct RecordedStream {
     std::uint64_t stream_id = 0;
     FlowKey flow;
     Side side = Side::device;
-    bool relay_copy = false;               // the same media seen on another leg; kept, but not mixed a second time
+    bool relay_copy = false;  // the same media seen on another leg; kept, but not mixed a second time
+    StreamEncryption encryption = StreamEncryption::none;
     std::vector<PayloadMapping> payloads;  // what each payload type meant in this call
     TimeNs start_ns = 0;                   // arrival of its first stored frame
     TimeNs duration_ns = 0;                // extent of its audio in RTP time

@@ -23,6 +23,9 @@ constexpr StateName kStates[] = {{RecordingState::recording, "recording"},
                                  {RecordingState::stored, "stored"},
                                  {RecordingState::interrupted, "interrupted"}};
 
+constexpr std::pair<StreamEncryption, std::string_view> kEncryptions[] = {
+    {StreamEncryption::none, "none"}, {StreamEncryption::srtp, "srtp"}, {StreamEncryption::srtp_no_key, "srtp_no_key"}};
+
 json::string json_text(std::string_view text) { return json::string(valid_utf8(text)); }
 
 // ---- writing
@@ -36,9 +39,13 @@ json::object json_of(const PayloadMapping& payload) {
 }
 
 json::object json_of(const StreamCounters& counters) {
-    return {{"stored", counters.stored},           {"lost_before", counters.lost_before},
-            {"dropped_us", counters.dropped_us},   {"duplicates", counters.duplicates},
-            {"blacked_out", counters.blacked_out}, {"payload_bytes", counters.payload_bytes}};
+    return {{"stored", counters.stored},
+            {"lost_before", counters.lost_before},
+            {"dropped_us", counters.dropped_us},
+            {"duplicates", counters.duplicates},
+            {"blacked_out", counters.blacked_out},
+            {"payload_bytes", counters.payload_bytes},
+            {"undecryptable", counters.undecryptable}};
 }
 
 json::object json_of(const StreamQuality& quality) {
@@ -58,6 +65,12 @@ json::object json_of(const FlowKey& flow) {
     return {{"source", flow.source.to_string()}, {"destination", flow.destination.to_string()}, {"ssrc", flow.ssrc}};
 }
 
+std::string_view name_of(StreamEncryption encryption) {
+    for (const auto& [value, name] : kEncryptions)
+        if (value == encryption) return name;
+    return "none";
+}
+
 json::object json_of(const RecordedStream& stream) {
     json::array payloads;
     for (const PayloadMapping& payload : stream.payloads) payloads.emplace_back(json_of(payload));
@@ -65,6 +78,7 @@ json::object json_of(const RecordedStream& stream) {
             {"flow", json_of(stream.flow)},
             {"side", stream.side == Side::device ? "device" : "far"},
             {"relay_copy", stream.relay_copy},
+            {"encryption", name_of(stream.encryption)},
             {"payloads", std::move(payloads)},
             {"start_ns", stream.start_ns},
             {"duration_ns", stream.duration_ns},
@@ -225,6 +239,7 @@ void read_counters(Members members, StreamCounters& counters) {
     members.integer("duplicates", counters.duplicates);
     members.integer("blacked_out", counters.blacked_out);
     members.integer("payload_bytes", counters.payload_bytes);
+    members.integer("undecryptable", counters.undecryptable);
 }
 
 void read_quality(Members members, StreamQuality& quality) {
@@ -251,6 +266,7 @@ void read_stream(Members members, RecordedStream& stream) {
     });
     members.one_of("side", kSides, stream.side);
     members.flag("relay_copy", stream.relay_copy);
+    members.one_of("encryption", kEncryptions, stream.encryption);
     members.objects("payloads", stream.payloads, read_payload);
     members.integer("start_ns", stream.start_ns);
     members.integer("duration_ns", stream.duration_ns);

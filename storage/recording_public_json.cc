@@ -56,6 +56,18 @@ std::string_view name_of(RecordingState state) {
     return "recording";
 }
 
+std::string_view name_of(StreamEncryption encryption) {
+    switch (encryption) {
+        case StreamEncryption::none:
+            return "none";
+        case StreamEncryption::srtp:
+            return "srtp";
+        case StreamEncryption::srtp_no_key:
+            return "srtp, no key";
+    }
+    return "none";
+}
+
 // What the stream's audio is coded with.
 const PayloadMapping* audio_payload(const RecordedStream& stream) {
     const auto found = std::ranges::find_if(stream.payloads, is_audio);
@@ -89,6 +101,7 @@ std::string public_json(const RecordedStream& stream) {
     const PayloadMapping* payload = audio_payload(stream);
     object.text("codec", payload != nullptr ? std::string_view(payload->encoding) : "unknown");
     if (payload != nullptr) object.member("clock_rate", payload->clock_rate_hz);
+    object.text("encryption", name_of(stream.encryption));
     object.text("side", stream.side == Side::device ? "device" : "far");
     if (stream.relay_copy) object.member("relay_copy", "true");
     object.member("packets", stream.counters.stored);
@@ -109,6 +122,7 @@ std::string ledger(const Recording& recording) {
         sum.dropped_us += stream.counters.dropped_us;
         sum.duplicates += stream.counters.duplicates;
         sum.blacked_out += stream.counters.blacked_out;
+        sum.undecryptable += stream.counters.undecryptable;
     }
     ObjectText object;
     object.member("stored", sum.stored);
@@ -117,7 +131,7 @@ std::string ledger(const Recording& recording) {
     object.member("dropped_us", sum.dropped_us);
     object.member("duplicates", sum.duplicates);
     object.member("blacked_out", sum.blacked_out);
-    object.member("undecryptable", std::uint64_t{0});  // nothing is decrypted yet, so nothing has failed to be
+    object.member("undecryptable", sum.undecryptable);
     return std::move(object).take();
 }
 

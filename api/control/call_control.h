@@ -118,8 +118,8 @@ private:
 
     // media_sessions.cc
     std::shared_ptr<Session> open_session();
-    void watch(Session& session, const Endpoint& endpoint, CallParty party,
-               const std::vector<PayloadMapping>& payloads = {});
+    void watch(Session& session, const Endpoint& endpoint, CallParty party);
+    void watch(Session& session, const MediaDescription& description);
     void stream_bound(Session& session, const WorkerEvent& event);
     void stream_left(Session& session, const WorkerEvent& event);
     void session_quiet(Session& session, const WorkerEvent& event, TimeNs now_ns);

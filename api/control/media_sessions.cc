@@ -33,14 +33,29 @@ std::shared_ptr<Session> CallControl::open_session() {
     return session;
 }
 
-void CallControl::watch(Session& session, const Endpoint& endpoint, CallParty party,
-                        const std::vector<PayloadMapping>& payloads) {
+void CallControl::watch(Session& session, const Endpoint& endpoint, CallParty party) {
     outputs_.decide({.kind = Decision::Kind::watch,
                      .party = party,
                      .session = session.id,
                      .endpoint = endpoint,
+                     .cause_ns = cause_ns_});
+}
+
+// Keys go by: the workers alone keep them.
+void CallControl::watch(Session& session, const MediaDescription& description) {
+    for (const SrtpKey& key : description.srtp_keys)
+        outputs_.decide({.kind = Decision::Kind::srtp_key,
+                         .party = description.party,
+                         .session = session.id,
+                         .endpoint = description.endpoint,
+                         .key = key});
+    outputs_.decide({.kind = Decision::Kind::watch,
+                     .party = description.party,
+                     .session = session.id,
+                     .endpoint = description.endpoint,
                      .cause_ns = cause_ns_,
-                     .clocks = clocks_of(payloads)});
+                     .clocks = clocks_of(description.payloads),
+                     .srtp = description.srtp_profile});
 }
 
 void CallControl::stream_bound(Session& session, const WorkerEvent& event) {
@@ -49,6 +64,7 @@ void CallControl::stream_bound(Session& session, const WorkerEvent& event) {
                                .sender = event.sender,
                                .relay_copy = event.relay_copy,
                                .first_payload_type = event.payload_type,
+                               .encryption = event.encryption,
                                .start_ns = event.time_ns,
                                .last_ns = event.time_ns});
     session.quiet_since_report.try_emplace(event.worker, 0);
@@ -71,6 +87,7 @@ void CallControl::stream_left(Session& session, const WorkerEvent& event) {
         if (stream.stream_id != event.stream) continue;
         stream.counters = event.counters;
         stream.quality = event.quality;
+        stream.encryption = event.encryption;
         stream.extent_units = event.extent_units;
         stream.last_ns = event.time_ns;
         session.last_media_ns = std::max(session.last_media_ns, event.time_ns);
@@ -149,6 +166,7 @@ Recording CallControl::document(const Call& call, const ActiveRecording& recordi
                                 .flow = stream.flow,
                                 .side = stream.sender == call.device_party ? Side::device : Side::far,
                                 .relay_copy = stream.relay_copy,
+                                .encryption = stream.encryption,
                                 .payloads = stream.payloads,
                                 .start_ns = stream.start_ns,
                                 .counters = stream.counters,

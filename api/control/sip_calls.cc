@@ -107,7 +107,7 @@ void CallControl::sip_media(const SipCallMedia& media, TimeNs now_ns) {
                 offer->payloads.push_back(mapping);
             }
         }
-        if (!session.ending) watch(session, description.endpoint, description.party, description.payloads);
+        if (!session.ending) watch(session, description);
         for (const CallPtr& call : session.calls)
             if (call->device_party == description.party)
                 remember_address(device(call->fields.device_id).addresses, description.endpoint.ip);

@@ -40,6 +40,7 @@ struct Session {
         CallParty sender = CallParty::caller;
         bool relay_copy = false;
         std::uint8_t first_payload_type = 0;
+        StreamEncryption encryption = StreamEncryption::none;
         TimeNs start_ns = 0;
         TimeNs last_ns = 0;
         StreamCounters counters;

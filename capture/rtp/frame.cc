@@ -30,19 +30,22 @@ RtpParse parse_rtp(std::span<const std::uint8_t> datagram, RtpHeader& header) {
         offset += 4 + std::size_t{4} * read_u16(bytes + offset + 2);
         if (offset > datagram.size()) return RtpParse::malformed;
     }
-    std::size_t end = datagram.size();
-    if ((bytes[0] & 0x20) != 0) {  // padding: its last byte tells its length
-        const std::size_t padding = bytes[end - 1];
-        if (padding == 0 || padding > end - offset) return RtpParse::malformed;
-        end -= padding;
+    std::size_t padding = 0;
+    bool bad_padding = false;
+    if ((bytes[0] & 0x20) != 0) {  // its last byte tells its length
+        padding = datagram.back();
+        bad_padding = padding == 0 || padding > datagram.size() - offset;
+        if (bad_padding) padding = 0;
     }
     header.payload_type = bytes[1] & 0x7f;
     header.marker = (bytes[1] & 0x80) != 0;
     header.sequence = read_u16(bytes + 2);
     header.timestamp = read_u32(bytes + 4);
     header.ssrc = read_u32(bytes + 8);
-    header.payload = datagram.subspan(offset, end - offset);
-    return RtpParse::ok;
+    header.header_bytes = static_cast<std::uint16_t>(offset);
+    header.padding_bytes = static_cast<std::uint8_t>(padding);
+    header.payload = datagram.subspan(offset, datagram.size() - offset - padding);
+    return bad_padding ? RtpParse::bad_padding : RtpParse::ok;
 }
 
 }  // namespace spantape

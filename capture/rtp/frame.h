@@ -18,10 +18,25 @@ struct RtpHeader {
     std::uint16_t sequence = 0;
     std::uint32_t timestamp = 0;  // RTP clock units
     std::uint32_t ssrc = 0;
+    std::uint16_t header_bytes = 0;         // before the payload: 12, CSRCs and extension
+    std::uint8_t padding_bytes = 0;         // behind it
     std::span<const std::uint8_t> payload;  // without CSRCs, extension and padding
+
+    // The packet as it came.
+    [[nodiscard]] std::span<const std::uint8_t> packet() const {
+        return {payload.data() - header_bytes, header_bytes + payload.size() + padding_bytes};
+    }
+    [[nodiscard]] bool has_padding() const { return (packet().front() & 0x20) != 0; }
 };
 
-enum class RtpParse : std::uint8_t { ok, not_rtp, rtcp, malformed };
+enum class RtpParse : std::uint8_t {
+    ok,
+    not_rtp,
+    rtcp,
+    malformed,
+    bad_padding,  // all else is right, and `payload` runs to the end: malformed, or SRTP, where the length of the
+                  // padding is encrypted and what stands in its place is anything
+};
 
 // Tells RTP from what is not, and gives the header and the payload's bounds. RTCP by its packet types 192-223
 // (RFC 5761 §4).
@@ -40,7 +55,9 @@ struct RingRecord {
     RingRecordKind kind = RingRecordKind::frame;
     std::uint8_t payload_type = 0;
     std::uint8_t marker = 0;
-    std::uint8_t reserved = 0;
+    // In look-back only: the payload is the whole packet, because what lies around its payload may be needed to decrypt
+    // it. The worker makes a frame of it before the writer sees it.
+    std::uint8_t whole_packet = 0;
     std::uint16_t sequence = 0;
     std::uint16_t payload_bytes = 0;
     std::uint32_t timestamp = 0;
@@ -57,6 +74,14 @@ struct StreamCounters {
     std::uint64_t duplicates = 0;
     std::uint64_t blacked_out = 0;
     std::uint64_t payload_bytes = 0;
+    std::uint64_t undecryptable = 0;  // SRTP that no known key authenticates; not stored
+};
+
+// What a stream's frames were on the wire.
+enum class StreamEncryption : std::uint8_t {
+    none,
+    srtp,         // and were decrypted
+    srtp_no_key,  // and could not be
 };
 
 }  // namespace spantape

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "capture/rtp/stream_pool.h"
 
+#include <memory>
 #include <new>
-#include <type_traits>
 
 namespace spantape {
-
-static_assert(std::is_trivially_destructible_v<Stream>);  // their memory is given back as it is
 
 StreamPool::StreamPool(std::uint16_t worker, std::uint32_t slots, std::size_t ring_bytes)
     : worker_(worker),
@@ -22,6 +20,8 @@ StreamPool::StreamPool(std::uint16_t worker, std::uint32_t slots, std::size_t ri
     free_.reserve(slots);
 }
 
+StreamPool::~StreamPool() { std::destroy_n(streams_, touched_); }
+
 // What every frame touches of a stream, but for what look_up() in the worker asks for when it knows the stream.
 void StreamPool::prefetch_stream(std::uint64_t hash) const {
     const std::uint32_t slot = table_.candidate(hash);
@@ -29,7 +29,7 @@ void StreamPool::prefetch_stream(std::uint64_t hash) const {
     const Stream& stream = streams_[slot];
     __builtin_prefetch(&stream, 1);
     __builtin_prefetch(&stream.tracker, 1);
-    __builtin_prefetch(&stream.counters, 1);
+    __builtin_prefetch(&stream.jitter, 1);
     __builtin_prefetch(&stream.handle.ring, 1);
 }
 
@@ -62,6 +62,7 @@ std::uint32_t StreamPool::open(const FlowKey& key, std::uint64_t hash, std::uint
     stream.state = StreamState::look_back;
     stream.sessions = 0;
     stream.relay_copy = false;
+    stream.forget_srtp();
     stream.pending_gap = 0;
     stream.first_arrival_ns = stream.last_arrival_ns = 0;
     stream.tracker = {};
@@ -96,6 +97,7 @@ void StreamPool::detach(std::uint32_t slot) {
 
 void StreamPool::release(std::uint32_t slot) {
     streams_[slot].state = StreamState::free;
+    streams_[slot].forget_srtp();
     free_.push_back(slot);
 }
 

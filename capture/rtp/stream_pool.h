@@ -14,6 +14,7 @@
 #include "capture/rtp/jitter_meter.h"
 #include "capture/rtp/sequence_tracker.h"
 #include "capture/rtp/slot_index.h"
+#include "capture/rtp/srtp.h"
 #include "capture/rtp/stream_handle.h"
 #include "capture/rtp/stream_quality.h"
 #include "capture/sip/events.h"
@@ -27,33 +28,58 @@ enum class StreamState : std::uint8_t {
     closing,    // `end` is on its ring or waits to be; the writer gives the slot back
 };
 
+// What is done with a stream's frames.
+enum class SrtpMode : std::uint8_t {
+    clear,     // they are plain RTP
+    unproven,  // said to be SRTP, or to become it: plain until the first one that authenticates
+    required,  // decrypted; what does not authenticate is counted, not stored
+    ending,    // plain again, after a re-INVITE: SRTP that is still under way is decrypted
+};
+
 inline constexpr std::size_t kSessionsPerStream = 4;
 
 // In order of use: what each frame needs of a stream lies in five cache lines (its first two, one of the tracker's
-// window, the counters with the jitter, the producer's part of the ring).
+// window, the jitter with the counters, the producer's part of the ring).
 struct alignas(64) Stream {
     FlowKey key;
     std::uint64_t hash = 0;
     StreamState state = StreamState::free;
     std::uint8_t sessions = 0;  // how many of session[] are in use
     std::uint8_t first_payload_type = 0;
-    bool relay_copy = false;
+    SrtpMode srtp_mode = SrtpMode::clear;
     std::uint32_t pending_gap = 0;  // frames dropped for a full ring, not yet told to the writer
     TimeNs last_arrival_ns = 0;
     SequenceTracker tracker;
-    StreamCounters counters;
     JitterMeter jitter;
+    StreamCounters counters;
     TimeNs first_arrival_ns = 0;  // of the oldest frame kept, once bound
     CallParty sender = CallParty::caller;
+    bool relay_copy = false;
+    bool decrypted = false;      // some frame was
+    bool whole_packets = false;  // its look-back holds RingRecord::whole_packet
+    bool on_trial = false;       // in look-back, though a session claims it: is it SRTP, and with which key?
+    bool trial_over = false;     // no more waiting for a frame that tells
     std::array<std::uint64_t, kSessionsPerStream> session{};
     JitterMean jitter_mean;
     StreamQuality quality;            // but for the jitter, which the meter and its mean know
     std::uint32_t sender_report = 0;  // middle 32 bits of the NTP time of its sender's last report (RFC 3550 §6.4.1)
     TimeNs sender_report_ns = 0;      // when that came by
+    SrtpStream srtp;
     StreamHandle handle;
+
+    void forget_srtp() {
+        srtp_mode = SrtpMode::clear;
+        decrypted = whole_packets = on_trial = trial_over = false;
+        srtp = {};
+    }
+    [[nodiscard]] StreamEncryption encryption() const {
+        if (decrypted) return StreamEncryption::srtp;
+        return counters.undecryptable > 0 ? StreamEncryption::srtp_no_key : StreamEncryption::none;
+    }
 };
 static_assert(offsetof(Stream, tracker) == 64);
-static_assert(offsetof(Stream, counters) % 64 == 0 && offsetof(Stream, jitter) % 64 + sizeof(JitterMeter) <= 64);
+static_assert(offsetof(Stream, jitter) % 64 == 0);
+static_assert(offsetof(Stream, counters) + offsetof(StreamCounters, undecryptable) == offsetof(Stream, jitter) + 64);
 
 class StreamPool {
 public:
@@ -62,6 +88,7 @@ public:
     // ring_bytes: a power of two. Maps slots * (ring_bytes + sizeof(Stream)) of memory (touched only as streams use
     // it); throws std::bad_alloc when the system refuses.
     StreamPool(std::uint16_t worker, std::uint32_t slots, std::size_t ring_bytes);
+    ~StreamPool();
     StreamPool(const StreamPool&) = delete;
     StreamPool& operator=(const StreamPool&) = delete;
 

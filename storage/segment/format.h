@@ -80,6 +80,20 @@ static_assert(offsetof(RecordHeader, salt) == 24 && offsetof(RecordHeader, sessi
 static_assert(offsetof(RecordHeader, nonce) == 52 && offsetof(RecordHeader, key_id) == 64);
 static_assert(offsetof(RecordHeader, tag) == 72 && offsetof(RecordHeader, rewrites) == 88);
 
+// A stream's counters as they lie on disk: those that the writer knows. The others are in the recording's document.
+struct ChunkCounters {
+    std::uint64_t stored = 0;
+    std::uint64_t lost_before = 0;  // the worker's to know: 0
+    std::uint64_t dropped_us = 0;
+    std::uint64_t duplicates = 0;  // the worker's to know: 0
+    std::uint64_t blacked_out = 0;
+    std::uint64_t payload_bytes = 0;
+};
+inline ChunkCounters chunk_counters(const StreamCounters& counters) {
+    return {counters.stored,     counters.lost_before, counters.dropped_us,
+            counters.duplicates, counters.blacked_out, counters.payload_bytes};
+}
+
 // One stream's consecutive frames.
 struct ChunkHeader {
     RecordHeader record;
@@ -104,9 +118,9 @@ struct ChunkHeader {
     TimeNs stream_first_ns = 0;  // arrival of the stream's first stored frame
     std::uint32_t stream_first_timestamp = 0;
     std::uint32_t reserved = 0;
-    StreamCounters counters;  // cumulative, at the end of this chunk, as far as the writer knows them
+    ChunkCounters counters;  // cumulative, at the end of this chunk, as far as the writer knows them
 };
-static_assert(sizeof(StreamCounters) == 48 && sizeof(ChunkHeader) == 256);
+static_assert(sizeof(ChunkCounters) == 48 && sizeof(ChunkHeader) == 256);
 static_assert(offsetof(ChunkHeader, stream_id) == 96 && offsetof(ChunkHeader, source_ip) == 112);
 static_assert(offsetof(ChunkHeader, source_port) == 144 && offsetof(ChunkHeader, first_timestamp) == 152);
 static_assert(offsetof(ChunkHeader, frames) == 160 && offsetof(ChunkHeader, base_ns) == 168);

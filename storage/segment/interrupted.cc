@@ -68,7 +68,7 @@ TimeNs extent_ns(const ChunkHeader& last, std::uint32_t rate_hz, TimeNs packet) 
     return plausible ? by_timestamp : by_arrival;
 }
 
-void take_larger(StreamCounters& counters, const StreamCounters& other) {
+void take_larger(StreamCounters& counters, const ChunkCounters& other) {
     counters.stored = std::max(counters.stored, other.stored);
     counters.lost_before = std::max(counters.lost_before, other.lost_before);
     counters.dropped_us = std::max(counters.dropped_us, other.dropped_us);

@@ -133,6 +133,64 @@ TEST_F(CallControlTest, ACallIsRecordedFromAnswerToByeAndEveryStepIsAnEvent) {
     EXPECT_EQ(control->channels().in_use(), 0u);
 }
 
+TEST_F(CallControlTest, SrtpKeysGoToTheWorkersBeforeTheirEndpointAndNowhereElse) {
+    const std::string secret = "0123456789abcdef0123456789abcd";
+    SrtpKey key;
+    std::copy(secret.begin(), secret.end(), key.key_and_salt.begin());
+    SrtpKey other = key;
+    other.suite = SrtpSuite::aes_cm_128_hmac_sha1_32;
+    start(1, "a", "1111");
+    sip(SipCallMedia{1,
+                     {{.party = CallParty::caller,
+                       .endpoint = kCaller,
+                       .payloads = {{0, "PCMU", 8000, 1, ""}},
+                       .srtp = true,
+                       .srtp_profile = SrtpProfile::required,
+                       .srtp_keys = {key, other}}}});
+    ASSERT_EQ(outputs.decisions.size(), 3u);
+    for (const std::size_t n : {0u, 1u}) {
+        EXPECT_EQ(outputs.decisions[n].kind, Decision::Kind::srtp_key);
+        EXPECT_EQ(outputs.decisions[n].endpoint, kCaller);
+        EXPECT_EQ(outputs.decisions[n].party, CallParty::caller);
+        EXPECT_EQ(outputs.decisions[n].key, n == 0 ? key : other);
+    }
+    EXPECT_EQ(outputs.decisions[2].kind, Decision::Kind::watch);
+    EXPECT_EQ(outputs.decisions[2].srtp, SrtpProfile::required);
+    media(1, CallParty::callee, kCallee);
+    sip(SipCallAnswered{1});
+    bound(1, 500, CallParty::caller);
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    pass(1);
+    answer_workers();
+    ASSERT_FALSE(outputs.documents.empty());
+    for (const auto& document : outputs.documents)
+        EXPECT_EQ(to_json(document.recording).find(secret), std::string::npos);
+    for (const auto& event : outputs.events)
+        for (const auto& element : event.data) EXPECT_EQ(element.text.find(secret), std::string::npos) << element.name;
+}
+
+TEST_F(CallControlTest, ARecordingSaysHowItsStreamsWereEncrypted) {
+    establish(1, "a", "1111");
+    WorkerEvent event{.kind = WorkerEvent::Kind::stream_bound,
+                      .encryption = StreamEncryption::srtp_no_key,
+                      .session = 1,
+                      .stream = 500,
+                      .time_ns = now,
+                      .flow = {kCaller, kCallee, 7}};
+    control->on_worker(event);
+    EXPECT_EQ(last_document().streams.at(0).encryption, StreamEncryption::srtp_no_key);
+    event.kind = WorkerEvent::Kind::stream_left;
+    event.encryption = StreamEncryption::srtp;  // a re-INVITE brought the key
+    event.counters = {.stored = 5, .undecryptable = 95};
+    control->on_worker(event);
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    pass(1);
+    answer_workers();
+    EXPECT_EQ(last_document().streams.at(0).encryption, StreamEncryption::srtp);
+    EXPECT_NE(to_public_json(last_document()).find("\"undecryptable\":95"), std::string::npos);
+    EXPECT_NE(to_public_json(last_document()).find("\"encryption\":\"srtp\""), std::string::npos);
+}
+
 TEST_F(CallControlTest, TheWorkersAreToldBothEndpointsBeforeTheAnswer) {
     start(1, "a", "1111");
     media(1, CallParty::caller, kCaller);

@@ -56,9 +56,11 @@ TEST(ParseRtp, RefusesWhatPointsBeyondThePacket) {
     EXPECT_EQ(parse_rtp(extension, header), RtpParse::malformed);
     Bytes padded = packet(0xa0, 0, 4);
     padded.back() = 5;
-    EXPECT_EQ(parse_rtp(padded, header), RtpParse::malformed);
+    EXPECT_EQ(parse_rtp(padded, header), RtpParse::bad_padding);
     padded.back() = 0;
-    EXPECT_EQ(parse_rtp(padded, header), RtpParse::malformed);
+    EXPECT_EQ(parse_rtp(padded, header), RtpParse::bad_padding);
+    EXPECT_EQ(header.payload.size(), 4u);
+    EXPECT_EQ(header.packet().size(), padded.size());
 }
 
 TEST(ParseRtp, NeverReadsBeyondAnyCut) {

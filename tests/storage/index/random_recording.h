@@ -51,6 +51,7 @@ inline RecordedStream any_stream(Random& random) {
     stream.flow = {any_endpoint(random), any_endpoint(random), any_integer<std::uint32_t>(random)};
     stream.side = random() % 2 == 0 ? Side::device : Side::far;
     stream.relay_copy = random() % 2 == 0;
+    stream.encryption = static_cast<StreamEncryption>(random() % 3);
     for (std::size_t count = random() % 4; count > 0; --count)
         stream.payloads.push_back({any_integer<std::uint8_t>(random), any_text(random),
                                    any_integer<std::uint32_t>(random), any_integer<std::uint8_t>(random),
@@ -58,7 +59,8 @@ inline RecordedStream any_stream(Random& random) {
     stream.start_ns = any_integer<TimeNs>(random);
     stream.duration_ns = any_integer<TimeNs>(random);
     for (auto* counter : {&stream.counters.stored, &stream.counters.lost_before, &stream.counters.dropped_us,
-                          &stream.counters.duplicates, &stream.counters.blacked_out, &stream.counters.payload_bytes})
+                          &stream.counters.duplicates, &stream.counters.blacked_out, &stream.counters.payload_bytes,
+                          &stream.counters.undecryptable})
         *counter = any_integer<std::uint64_t>(random);
     StreamQuality& quality = stream.quality;
     quality.jitter_known = random() % 2 == 0;
@@ -108,7 +110,7 @@ inline bool same(const RecordedStream& a, const RecordedStream& b) {
     const auto members = [](const RecordedStream& s) {
         const StreamCounters& c = s.counters;
         return std::tie(s.stream_id, s.flow, s.side, s.relay_copy, s.start_ns, s.duration_ns, c.stored, c.lost_before,
-                        c.dropped_us, c.duplicates, c.blacked_out, c.payload_bytes);
+                        c.dropped_us, c.duplicates, c.blacked_out, c.payload_bytes, c.undecryptable, s.encryption);
     };
     return members(a) == members(b) && a.quality == b.quality &&
            std::equal(a.payloads.begin(), a.payloads.end(), b.payloads.begin(), b.payloads.end(),

@@ -39,7 +39,6 @@ Recording example() {
     stream.payloads = {{101, "telephone-event", 8000, 1, "0-16"}, {13, "CN", 8000, 1, ""}, {8, "PCMA", 8000, 1, ""}};
     stream.start_ns = 1'700'000'001'000'000'000;
     stream.duration_ns = 2'020'000'000;
-    stream.counters = {101, 2, 3, 4, 5, 16160};
     stream.quality = {.jitter_known = true,
                       .jitter_us = 1250,
                       .max_jitter_us = 4100,
@@ -50,6 +49,8 @@ Recording example() {
                       .far_fraction = 128,
                       .far_jitter_units = 40,
                       .round_trip_us = 23'500};
+    stream.counters = {101, 2, 3, 4, 5, 16160, 6};
+    stream.encryption = StreamEncryption::srtp;
     recording.streams = {stream, stream};
     recording.streams[1].side = Side::far;
     recording.streams[1].relay_copy = true;
@@ -209,7 +210,7 @@ TEST(PublicJson, HoldsTheContractsMembers) {
 TEST(PublicJson, LedgerSumsTheStreams) {
     const auto object = boost::json::parse(to_public_json(example())).as_object();
     const auto expected = boost::json::parse(R"({"stored":202,"lost_before":2,"dropped_kernel":2,"dropped_us":6,
-        "duplicates":8,"blacked_out":10,"undecryptable":0})");
+        "duplicates":8,"blacked_out":10,"undecryptable":12})");
     EXPECT_EQ(object.at("ledger"), expected);
     EXPECT_EQ(object.at("source_drops").as_int64(), 5);
 }
@@ -242,9 +243,9 @@ TEST(PublicJson, StreamsNameTheirAudioCodec) {
     const auto& streams = object.at("streams").as_array();
     ASSERT_EQ(streams.size(), 2U);
     EXPECT_EQ(streams[0], boost::json::parse(R"({"ssrc":"0x00000ABC","source":"192.0.2.1:4000",
-        "destination":"[2001:db8::2]:5000","codec":"PCMA","clock_rate":8000,"side":"device","packets":101,
-        "lost":2,"jitter_ms":1.25,"max_jitter_ms":4.1,"mos":4.26,"far_lost":-1,"far_jitter_ms":5.0,"round_trip_ms":23.5,
-        "start":1700000001.0,"duration":2.02})"));
+        "destination":"[2001:db8::2]:5000","codec":"PCMA","clock_rate":8000,"encryption":"srtp","side":"device",
+        "packets":101,"lost":2,"jitter_ms":1.25,"max_jitter_ms":4.1,"mos":4.26,"far_lost":-1,"far_jitter_ms":5.0,
+        "round_trip_ms":23.5,"start":1700000001.0,"duration":2.02})"));
     EXPECT_EQ(streams[1].at("side").as_string(), "far");
     EXPECT_TRUE(streams[1].at("relay_copy").as_bool());
     EXPECT_EQ(streams[1].at("codec").as_string(), "unknown");
