@@ -369,6 +369,7 @@ std::vector<api::Element> Plane::status() const {
     add("FRAMESSTORED", sum([](const WorkerCounters& c) { return c.stored.get(); }));
     add("SIPMESSAGES", sum([](const WorkerCounters& c) { return c.sip_messages.get(); }));
     add("RTCPREPORTS", sum([](const WorkerCounters& c) { return c.rtcp_reports.get(); }));
+    add("SIPTCPSEGMENTS", sum([](const WorkerCounters& c) { return c.sip_segments.get(); }));
     add("STREAMS", sum([](const WorkerCounters& c) { return c.streams.get(); }));
     for (std::size_t reason = 1; reason < kDropReasons; ++reason) {
         std::string name = "DROP_" + std::string(name_of(static_cast<DropReason>(reason)));
@@ -395,6 +396,10 @@ std::vector<api::Element> Plane::status() const {
     add("SIPMALFORMED", sip.malformed.get());
     add("SIPDUPLICATES", sip.duplicates.get());
     add("SIPOUTOFDIALOG", sip.out_of_dialog.get());
+    add("SIPTCPCONNECTIONS", sip.tcp_connections.get());
+    add("SIPTCPGAPS", sip.tcp_gaps.get());
+    add("SIPTCPRESYNCS", sip.tcp_resyncs.get());
+    add("SIPTCPEVICTED", sip.tcp_evicted.get());
     const MediaWriterCounters& writer = links_.writer.counters();
     add("CHUNKSWRITTEN", writer.chunks.load());
     add("FRAMESWRITTEN", writer.frames.load());

@@ -19,9 +19,14 @@ Signalling::Signalling(SipLimits limits, std::vector<WorkerLinks*> workers, Spsc
       forget_(forget),
       own_wakeup_(own),
       control_wakeup_(control),
-      dialogs_(limits, [this](SipEvent&& event) {
-          const TimeNs time_ns = event.time_ns;
-          emit({std::move(event), 0, 0, time_ns});
+      dialogs_(limits,
+               [this](SipEvent&& event) {
+                   const TimeNs time_ns = event.time_ns;
+                   emit({std::move(event), 0, 0, time_ns});
+               }),
+      tcp_({}, [this](TimeNs time_ns, const Endpoint& source, const Endpoint& destination,
+                      std::span<const std::uint8_t> message) {
+          dialogs_.on_message(time_ns, source, destination, message);
       }) {}
 
 bool Signalling::step() {
@@ -42,15 +47,38 @@ void Signalling::take(WorkerLinks& links, std::uint16_t worker) {
     const auto bytes = links.signalling.front();
     SignallingRecord record;
     std::memcpy(&record, bytes.data(), sizeof record);
-    const auto message = bytes.subspan(sizeof record);
-    dialogs_.on_message(record.time_ns, record.source, record.destination,
-                        {reinterpret_cast<const std::uint8_t*>(message.data()), message.size()});
+    const auto payload = bytes.subspan(sizeof record);
+    handle(record, {reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size()});
     links.signalling.pop();
-    if (record.time_ns - last_expire_ns_ > kNsPerSecond || record.time_ns < last_expire_ns_) {
-        last_expire_ns_ = record.time_ns;
-        dialogs_.expire(record.time_ns);
-    }
+    expire(record.time_ns);
+    live_ = record.token == 0;
     if (record.token != 0) emit({{}, record.token, worker, record.time_ns});
+}
+
+void Signalling::handle(const SignallingRecord& record, std::span<const std::uint8_t> payload) {
+    switch (record.kind) {
+        case SignallingRecord::Kind::datagram:
+            return dialogs_.on_message(record.time_ns, record.source, record.destination, payload);
+        case SignallingRecord::Kind::segment:
+            return tcp_.on_segment(
+                {record.time_ns, record.source, record.destination, record.tcp_flags, record.tcp_sequence, payload});
+        case SignallingRecord::Kind::end:
+            return tcp_.flush(record.time_ns);
+    }
+}
+
+void Signalling::expire(TimeNs time_ns) {
+    if (time_ns - last_expire_ns_ <= kNsPerSecond && time_ns >= last_expire_ns_) return;
+    last_expire_ns_ = time_ns;
+    tcp_.expire(time_ns);
+    dialogs_.expire(time_ns);
+}
+
+// What waits for a segment that never comes waits no longer because the line is quiet.
+void Signalling::expire_while_idle() {
+    if (!live_ || !tcp_.waiting()) return;
+    tcp_.expire(wall_clock_ns());
+    publish_counters();
 }
 
 void Signalling::emit(SignallingEvent&& event) {
@@ -65,11 +93,17 @@ void Signalling::publish_counters() {
     raise_to(counters_.duplicates, now.duplicates);
     raise_to(counters_.out_of_dialog, now.out_of_dialog);
     raise_to(counters_.calls_evicted, now.calls_evicted);
+    const SipTcpCounters& tcp = tcp_.counters();
+    raise_to(counters_.tcp_connections, tcp.connections);
+    raise_to(counters_.tcp_gaps, tcp.gaps);
+    raise_to(counters_.tcp_resyncs, tcp.resyncs);
+    raise_to(counters_.tcp_evicted, tcp.evicted);
 }
 
 void Signalling::run(const std::atomic<bool>& stop) {
     while (!stop.load(std::memory_order_relaxed)) {
         if (step()) continue;
+        expire_while_idle();
         own_wakeup_.wait(kIdleWaitMs, [this] {
             return std::all_of(workers_.begin(), workers_.end(),
                                [](const WorkerLinks* links) { return links->signalling.used_bytes() == 0; });

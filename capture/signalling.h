@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// The signalling thread: takes SIP messages from the workers' rings, follows the dialogs, and gives call events to the
-// control plane in the order in which they happened.
+// The signalling thread: takes SIP messages and TCP segments from the workers' rings, puts the segments together,
+// follows the dialogs, and gives call events to the control plane in the order in which they happened.
 #pragma once
 
 #include <atomic>
@@ -12,6 +12,7 @@
 #include "capture/base/spsc_queue.h"
 #include "capture/base/wakeup.h"
 #include "capture/sip/dialogs.h"
+#include "capture/sip/tcp_streams.h"
 #include "capture/worker.h"
 
 namespace spantape {
@@ -28,6 +29,7 @@ struct SignallingEvent {
 struct SignallingCounters {  // readable from any thread
     Counter messages, malformed, duplicates, out_of_dialog;
     Counter calls_evicted;
+    Counter tcp_connections, tcp_gaps, tcp_resyncs, tcp_evicted;  // SipTcpCounters
 };
 
 class Signalling {
@@ -44,6 +46,9 @@ public:
 
 private:
     void take(WorkerLinks& links, std::uint16_t worker);
+    void handle(const SignallingRecord& record, std::span<const std::uint8_t> payload);
+    void expire(TimeNs time_ns);
+    void expire_while_idle();
     void emit(SignallingEvent&& event);
     void publish_counters();
 
@@ -54,8 +59,10 @@ private:
     Wakeup& control_wakeup_;
     std::deque<SignallingEvent> waiting_;  // control's queue was full
     TimeNs last_expire_ns_ = 0;
+    bool live_ = false;  // capture time is the wall clock's
     SignallingCounters counters_;
     SipDialogs dialogs_;
+    SipTcpStreams tcp_;
 };
 
 }  // namespace spantape

@@ -70,10 +70,11 @@ Worker::Worker(WorkerOptions options, std::vector<std::unique_ptr<Source>> sourc
       sources_(std::move(sources)),
       links_(links),
       pool_(options_.number, options_.max_streams, options_.ring_bytes),
+      tcp_filter_(options_.sip_ports),
       next_stream_id_(options_.first_stream_id),
-      live_(std::ranges::any_of(sources_, [](const auto& source) { return !source->lossless(); })),
       clear_payload_(options_.ring_bytes),
-      kept_packet_(options_.ring_bytes) {
+      kept_packet_(options_.ring_bytes),
+      live_(std::ranges::any_of(sources_, [](const auto& source) { return !source->lossless(); })) {
     kept_.reserve(options_.ring_bytes);
 }
 
@@ -146,7 +147,7 @@ void Worker::classify(const Packet& packet, bool lossless) {
 
 void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
     if (datagram.transport == Transport::tcp) [[unlikely]]
-        return drop(DropReason::tcp);
+        return classify_segment(datagram, lossless);
     if (frame_count_ == frames_.size()) append_frames(lossless);
     Frame& frame = frames_[frame_count_];
     const RtpParse parsed = parse_rtp(datagram.payload, frame.header);
@@ -181,6 +182,12 @@ void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
         return;
     }
     drop(DropReason::not_rtp);
+}
+
+void Worker::classify_segment(const Datagram& segment, bool lossless) {
+    if (!tcp_filter_.wants(segment)) return drop(DropReason::tcp);
+    if (lossless) append_frames(true);  // in order, as with a datagram
+    forward_sip(segment, lossless);
 }
 
 // A frame waits for memory three times: for its place in the table, for its stream, and for where the stream's ring
@@ -331,25 +338,41 @@ std::byte* Worker::make_room(Stream& stream, std::size_t bytes, bool lossless) {
 }
 
 void Worker::forward_sip(const Datagram& datagram, bool lossless) {
-    counters_.sip_messages.add();
-    const std::size_t bytes = sizeof(SignallingRecord) + datagram.payload.size();
+    const bool segment = datagram.transport == Transport::tcp;
+    const SignallingRecord record{.kind = segment ? SignallingRecord::Kind::segment : SignallingRecord::Kind::datagram,
+                                  .tcp_flags = datagram.tcp_flags,
+                                  .tcp_sequence = datagram.tcp_sequence,
+                                  .time_ns = datagram.time_ns,
+                                  .source = datagram.source,
+                                  .destination = datagram.destination};
+    if (!signal(record, datagram.payload, lossless)) return drop(DropReason::signalling_full);
+    (segment ? counters_.sip_segments : counters_.sip_messages).add();
+    if (lossless) wait_for_sync();
+}
+
+// False: the ring is full.
+bool Worker::signal(SignallingRecord record, std::span<const std::uint8_t> payload, bool lossless) {
+    const std::size_t bytes = sizeof record + payload.size();
     std::byte* room = links_.signalling.reserve(bytes);
     while (room == nullptr && lossless) {
         links_.signalling_wakeup.notify();
         std::this_thread::yield();
         room = links_.signalling.reserve(bytes);
     }
-    if (room == nullptr) {
-        drop(DropReason::signalling_full);
-        return;
-    }
-    const SignallingRecord record{datagram.time_ns, datagram.source, datagram.destination,
-                                  lossless ? next_token_++ : 0};
+    if (room == nullptr) return false;
+    if (lossless) record.token = next_token_++;
     std::memcpy(room, &record, sizeof record);
-    std::memcpy(room + sizeof record, datagram.payload.data(), datagram.payload.size());
+    if (!payload.empty()) std::memcpy(room + sizeof record, payload.data(), payload.size());
     links_.signalling.commit();
     links_.signalling_wakeup.notify();
-    if (lossless) wait_for_sync();
+    return true;
+}
+
+// Messages behind a segment that a file lacks have waited for it long enough.
+void Worker::signal_end() {
+    const bool lossless =
+        std::all_of(sources_.begin(), sources_.end(), [](const auto& source) { return source->lossless(); });
+    if (signal({.kind = SignallingRecord::Kind::end, .time_ns = now_ns_}, {}, lossless) && lossless) wait_for_sync();
 }
 
 // Packets of a file wait until control has seen what the last message or tick caused: recording a file gives the same

@@ -23,6 +23,7 @@
 #include "capture/rtp/rtcp.h"
 #include "capture/rtp/stream_pool.h"
 #include "capture/session_table.h"
+#include "capture/sip_tcp_filter.h"
 #include "capture/source/source.h"
 #include "capture/worker_messages.h"
 
@@ -43,7 +44,7 @@ struct WorkerLinks {
 
     SpscQueue<Decision> decisions;  // control -> worker
     SpscQueue<WorkerEvent> events;  // worker -> control
-    RecordRing signalling;          // worker -> signalling: SignallingRecord and the message
+    RecordRing signalling;          // worker -> signalling: SignallingRecord and the payload
     WorkerToWriter writer;
     Wakeup worker_wakeup;
     Wakeup& control_wakeup;
@@ -78,6 +79,7 @@ private:
 struct WorkerCounters {  // readable from any thread
     Counter packets, frames, stored, sip_messages, busy_ns, idle_ns;
     Counter rtcp_reports;  // RTCP datagrams that told something of a stream here
+    Counter sip_segments;  // TCP that carries SIP, given to the signalling thread
     Counter streams;       // opened so far
     std::array<Counter, kDropReasons> drops;
     LatencyHistogram decisions;  // from a SIP message on a live source to its media being claimed here
@@ -132,7 +134,10 @@ private:
     bool take_report(const RtcpReportBlock& block, const Datagram& datagram);
     bool take_sender(const RtcpSenderInfo& sender, const Datagram& datagram);
 
+    void classify_segment(const Datagram& segment, bool lossless);
     void forward_sip(const Datagram& datagram, bool lossless);
+    bool signal(SignallingRecord record, std::span<const std::uint8_t> payload, bool lossless);
+    void signal_end();
     void emit(WorkerEvent event);
     void flush_events();
     bool take_decisions();
@@ -178,6 +183,7 @@ private:
     WorkerLinks& links_;
     StreamPool pool_;
     SessionTable sessions_;
+    SipTcpFilter tcp_filter_;
     WorkerCounters counters_;
     Fragments fragments_;
 

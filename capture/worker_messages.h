@@ -57,8 +57,16 @@ struct WorkerEvent {
     std::uint64_t extent_units = 0;  // left: audio in RTP clock units
 };
 
-// worker -> signalling: header of a record in the signalling ring; the message follows
+// worker -> signalling: header of a record in the signalling ring; the payload follows
 struct SignallingRecord {
+    enum class Kind : std::uint8_t {
+        datagram,  // one SIP message over UDP
+        segment,   // a TCP segment of a connection that carries SIP
+        end,       // nothing more will come from this worker; no payload
+    };
+    Kind kind = Kind::datagram;
+    std::uint8_t tcp_flags = 0;      // Datagram::tcp_flags; of segment
+    std::uint32_t tcp_sequence = 0;  // Datagram::tcp_sequence; of segment
     TimeNs time_ns = 0;
     Endpoint source;
     Endpoint destination;

@@ -383,6 +383,7 @@ bool Worker::announce_end() {
     end_announced_ = true;
     fragments_.give_up();
     count_fragments();
+    signal_end();
     emit({.kind = WorkerEvent::Kind::source_ended, .time_ns = now_ns_});
     return true;
 }

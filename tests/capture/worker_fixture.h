@@ -33,6 +33,21 @@ inline Bytes udp(const Endpoint& from, const Endpoint& to, const Bytes& payload)
     return out;
 }
 
+// Raw IPv4 and TCP.
+inline Bytes tcp(const Endpoint& from, const Endpoint& to, const std::string& payload, std::uint8_t flags = 16,
+                 std::uint8_t sequence = 7) {
+    Bytes out{0x45, 0};
+    put16(out, 40 + payload.size());
+    out.insert(out.end(), {0, 0, 0, 0, 64, 6, 0, 0});
+    out.insert(out.end(), from.ip.bytes.begin() + 12, from.ip.bytes.end());
+    out.insert(out.end(), to.ip.bytes.begin() + 12, to.ip.bytes.end());
+    put16(out, from.port);
+    put16(out, to.port);
+    out.insert(out.end(), {0, 0, 0, sequence, 0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0});
+    out.insert(out.end(), payload.begin(), payload.end());
+    return out;
+}
+
 inline Bytes rtp(std::uint32_t ssrc, int sequence, std::size_t payload_bytes = 160, std::uint8_t fill = 0xaa) {
     Bytes out{0x80, 0};
     put16(out, static_cast<std::size_t>(sequence) & 0xffff);
@@ -55,14 +70,16 @@ protected:
 
     void send(const Endpoint& from, const Endpoint& to, const Bytes& payload, TimeNs time_ns = -1) {
         if (time_ns < 0) time_ns = now_ns_ += 20 * kNsPerMs;
-        const Bytes bytes = udp(from, to, payload);
+        send_ip(udp(from, to, payload), time_ns);
+    }
+    void send_ip(const Bytes& bytes, TimeNs time_ns, bool lossless = true) {
         const Packet packet{bytes.data(),
                             static_cast<std::uint32_t>(bytes.size()),
                             static_cast<std::uint32_t>(bytes.size()),
                             time_ns,
                             LinkType::raw_ip,
                             0};
-        worker_.process(std::span(&packet, 1), true);
+        worker_.process(std::span(&packet, 1), lossless);
     }
     // Raw IP packets as one burst.
     void give(const std::vector<Bytes>& packets) {

@@ -22,7 +22,7 @@ class Expected:
     jitter_s: float = 0.080  # how far from its arrival a packet may be heard: a jitter buffer's 60 ms, and a packet
 
 
-# One recording for each answered call whose SIP came over UDP.
+# One recording for each answered call whose SIP came whole, in UDP packets or over TCP.
 EXPECTED = {
     "sip_call_rtp_g711_proxied.pcap": Expected(1),
     "b2bua_asterisk_pcmu.pcapng": Expected(2),
@@ -36,15 +36,14 @@ EXPECTED = {
     "zeek_sip_invalid_content_length.pcap": Expected(1),
     "pcpp_sip_non_default_port.pcap": Expected(1),
     "sip_ipv6_fragments_sll.pcap": Expected(1),
+    "sip_over_tcp_pcma_cn.pcap": Expected(1),
     # SIP, but no answered call in it.
     "fuzz_2006_sip_rtp.pcap": Expected(0),
     "sip_register_invite_cancel.pcap": Expected(0),
     "suricata_sip_compact_form.pcap": Expected(0),
     "zeek_sip_junk_before_request.pcap": Expected(0),
+    "suricata_sip_body_large_tcp.pcap": Expected(0),
     "gre_ppp_vlan_sip.pcapng": Expected(0),
-    # Calls that a later issue brings.
-    "sip_over_tcp_pcma_cn.pcap": Expected(0, later="SIP over TCP"),
-    "suricata_sip_body_large_tcp.pcap": Expected(0, later="SIP over TCP (unanswered call)"),
     # RTP without signalling.
     "skinny_sccp_rtp.pcap": Expected(0, later="calls signalled by the API only"),
     "opus_dtmf_sll_rtp_only.pcap": Expected(0),

@@ -26,10 +26,10 @@ def sweep(seconds, low_hz, high_hz, rate=8000):
 class Witness:
     """Everything that passes the mirror port, written by tcpdump."""
 
-    def __init__(self, interface, path):
+    def __init__(self, interface, path, what="udp"):
         self.path = str(path)
         self.process = subprocess.Popen(
-            ["nice", "-n", "-10", "tcpdump", "-i", interface, "-B", "65536", "-s", "0", "-U", "-w", self.path, "udp"],
+            ["nice", "-n", "-10", "tcpdump", "-i", interface, "-B", "65536", "-s", "0", "-U", "-w", self.path, *what.split()],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         assert "listening on" in self.process.stderr.readline()
 
@@ -51,7 +51,8 @@ class Witness:
 class SippCalls:
     """Calls from namespace a to b, all at once, each with its own media ports and G.711 in both directions."""
 
-    def __init__(self, mirror, directory, calls, seconds, rate_cps, prefix="7", media_seconds=None):
+    def __init__(self, mirror, directory, calls, seconds, rate_cps, prefix="7", media_seconds=None,
+                 transport="u1"):
         self.calls, self.seconds = calls, seconds
         os.makedirs(directory, exist_ok=True)
         media_seconds = media_seconds or seconds
@@ -61,7 +62,8 @@ class SippCalls:
             wire.write_rtp_pcap(os.path.join(directory, name + ".pcap"),
                                 audio.encode_ulaw(sweep(media_seconds, low, high)), ssrc)
         self.logs = [open(os.path.join(directory, name), "w+", encoding="utf-8") for name in ("uas.log", "uac.log")]
-        common = ["-nostdin", "-trace_err", "-buff_size", "4194304", "-m", str(calls)]
+        common = ["-nostdin", "-trace_err", "-buff_size", "4194304", "-m", str(calls),
+                  "-t", transport, *(["-max_socket", "1000"] if transport.startswith("t") else [])]
         self.callee = self._start(mirror.b, directory, self.logs[0], "-sf", "callee.xml", "-i", mirror.ADDRESS_B, "-mi",
                                   mirror.ADDRESS_B, *common)
         time.sleep(0.5)

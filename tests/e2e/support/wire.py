@@ -18,6 +18,13 @@ class RtpPacket:
 
 
 @dataclass
+class TcpSegment:
+    """A frame of a capture file that carries TCP payload, by its place in read_records()."""
+    record: int
+    payload: bytes
+
+
+@dataclass
 class Call:
     """A SIP call as the wire shows it."""
     call_id: str
@@ -73,20 +80,46 @@ def tshark_streams(path):
     return {key: unwrap_timestamps(packets) for key, packets in streams.items()}
 
 
+def read_records(path):
+    """(file header, [(seconds, microseconds, frame)]) of a tcpdump file."""
+    with open(path, "rb") as file:
+        data = file.read()
+    records, position = [], 24
+    while position + 16 <= len(data):
+        seconds, micros, captured, _ = struct.unpack_from("<IIII", data, position)
+        records.append((seconds, micros, data[position + 16:position + 16 + captured]))
+        position += 16 + captured
+    return data[:24], records
+
+
+def write_records(path, header, records):
+    with open(path, "wb") as file:
+        file.write(header)
+        for seconds, micros, frame in records:
+            file.write(struct.pack("<IIII", seconds, micros, len(frame), len(frame)) + frame)
+
+
+def tcp_segments(records):
+    """Those records (Ethernet, IPv4) that carry bytes over TCP."""
+    found = []
+    for number, (_, _, frame) in enumerate(records):
+        if frame[12:14] != b"\x08\x00" or frame[23] != 6:
+            continue
+        tcp = 14 + 4 * (frame[14] & 0x0F)
+        payload = frame[tcp + 4 * (frame[tcp + 12] >> 4):14 + struct.unpack_from(">H", frame, 16)[0]]
+        if payload:
+            found.append(TcpSegment(number, payload))
+    return found
+
+
 def _text(address):
     return ".".join(str(byte) for byte in address)
 
 
 def read_wire(path):
     """Calls and streams of a tcpdump file (Ethernet, IPv4, UDP): {call_id: Call}, {(source, destination, ssrc): […]}."""
-    with open(path, "rb") as file:
-        data = file.read()
     calls, streams = {}, {}
-    position = 24
-    while position + 16 <= len(data):
-        seconds, micros, captured, _ = struct.unpack_from("<IIII", data, position)
-        frame = data[position + 16:position + 16 + captured]
-        position += 16 + captured
+    for seconds, micros, frame in read_records(path)[1]:
         if frame[12:14] != b"\x08\x00" or frame[23] != 17:
             continue
         udp = 14 + 4 * (frame[14] & 0x0F)
