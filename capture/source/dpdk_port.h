@@ -14,6 +14,7 @@
 #include "capture/base/clock.h"
 #include "capture/base/counters.h"
 #include "capture/base/result.h"
+#include "capture/source/packet_sockets.h"
 #include "capture/source/source.h"
 
 struct rte_device;
@@ -44,9 +45,10 @@ public:
     // Gives packets back.
     static void release(std::span<rte_mbuf*> packets);
 
-    // Worker 0, now and then: asks the card what it dropped.
+    // Worker 0, now and then: asks the card, or the kernel under an af_packet port, what it dropped.
     void read_drops();
     // Any thread.
+    [[nodiscard]] std::uint64_t dropped_kernel() const { return dropped_kernel_.get(); }
     [[nodiscard]] std::uint64_t dropped_card() const { return dropped_card_.get(); }
     [[nodiscard]] std::uint64_t dropped_spread() const { return dropped_spread_.get(); }
 
@@ -83,7 +85,9 @@ private:
     std::uint64_t stamp_flag_ = 0;
     rte_mempool* pool_ = nullptr;
     std::vector<HandOver> hand_overs_;  // by worker; that of worker 0 stays empty
+    PacketSockets sockets_;             // of the driver, where it has any
     std::uint64_t last_dropped_ = 0;
+    Counter dropped_kernel_;
     Counter dropped_card_;
     Counter dropped_spread_;
 };

@@ -76,6 +76,7 @@ void DpdkSource::look_after(TimeNs now_ns) {
 SourceCounters DpdkSource::counters() const {
     return {.packets = packets_.get(),
             .bytes = bytes_.get(),
+            .dropped_kernel = worker_ == 0 ? port_->dropped_kernel() : 0,
             .dropped_card = worker_ == 0 ? port_->dropped_card() : 0,
             .dropped_spread = worker_ == 0 ? port_->dropped_spread() : 0};
 }
