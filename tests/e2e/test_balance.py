@@ -12,7 +12,7 @@ import pytest
 from support import ledger, programs
 
 SECONDS = float(os.environ.get("SPANTAPE_BALANCE_SECONDS", "1"))
-RATES = (50_000, 100_000, 200_000, None) if SECONDS == 1 else (50_000, 100_000, 150_000, 200_000, 300_000, 400_000, None)
+RATES = (100_000, 200_000, None) if SECONDS == 1 else (50_000, 100_000, 150_000, 200_000, 300_000, 400_000, None)
 PACKETS_PER_CALL_SECOND = 100
 AT_TOP_SPEED = 200_000  # packets/s that the calls would have; tcpreplay sends them as fast as it can
 CHANNELS = max(rate or AT_TOP_SPEED for rate in RATES) // PACKETS_PER_CALL_SECOND
