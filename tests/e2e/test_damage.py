@@ -26,10 +26,10 @@ os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
 pytestmark = pytest.mark.skipif(programs.missing("editcap") is not None, reason="needs editcap")
 
 
-def record(capture, *arguments):
-    """What `spantape record` printed, or None where it refused the file with a reason."""
-    done = programs.run(programs.SPANTAPE, "record", capture, "--json", "--channels", 50, *arguments, timeout_s=HANG_S)
-    words = f"SPANTAPE_SEED={SEED}: {capture} exits {done.returncode}: {done.stderr[-4000:]}"
+def record(captures, out):
+    """What `spantape record` printed, or None where it refused a file with a reason."""
+    done = programs.run(programs.SPANTAPE, "record", *captures, "--json", "--channels", 50, "--out", out, timeout_s=HANG_S)
+    words = f"SPANTAPE_SEED={SEED}: {captures} exits {done.returncode}: {done.stderr[-4000:]}"
     assert done.returncode in (0, 1), words
     assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, words
     assert done.returncode == 0 or done.stderr.strip(), words
@@ -69,22 +69,26 @@ def rounds(test):
 
 def survives(damaged, place):
     try:
-        record(damaged, "--out", place)
+        record(damaged, place)
     except BaseException:
-        kept = os.path.join(programs.BUILD, f"crash-{SEED}-{os.path.basename(damaged)}")
-        shutil.copy(damaged, kept)
-        print(f"kept as {kept}")
+        for path in damaged:
+            kept = os.path.join(programs.BUILD, f"crash-{SEED}-{path.name}")
+            shutil.copy(path, kept)
+            print(f"kept as {kept}")
         raise
     shutil.rmtree(place, ignore_errors=True)
 
 
 def test_damaged_packets_end_nothing(originals, directory):
+    """Several captures at once: most of a round is its process's start and end."""
     for number, chance in rounds("packets"):
-        link, packets = damage.read_packets(chance.choice(originals), directory / "plain")
-        damaged = directory / f"packets-{number}"
-        damage.write_packets(damaged, link, damage.damage_packets(chance, packets, chance.choice((0.05, 0.3, 0.9))))
+        damaged = []
+        for part in range(4):
+            link, packets = damage.read_packets(chance.choice(originals), directory / "plain")
+            damaged.append(directory / f"packets-{number}-{part}")
+            share = chance.choice((0.05, 0.3, 0.9))
+            damage.write_packets(damaged[-1], link, damage.damage_packets(chance, packets, share))
         survives(damaged, directory / "out")
-        damaged.unlink()
 
 
 def test_damaged_files_end_nothing(originals, directory):
@@ -93,7 +97,7 @@ def test_damaged_files_end_nothing(originals, directory):
             content = file.read()
         damaged = directory / f"files-{number}"
         damaged.write_bytes(damage.damage_file(chance, content))
-        survives(damaged, directory / "out")
+        survives([damaged], directory / "out")
         damaged.unlink()
 
 
@@ -113,7 +117,7 @@ def test_a_call_beside_damage_is_recorded_whole(directory):
     made = programs.run(programs.SPANTAPE_GEN, "--calls", 2, "--seconds", 1.5, "--rate", 100, "--ring", 50, "--out", whole)
     assert made.returncode == 0, made.stderr
     link, packets = damage.read_packets(whole, directory / "plain")
-    recordings = record(whole, "--out", directory / "truth")
+    recordings = record([whole], directory / "truth")
     call_id = next(r["callid"] for r in recordings if r["callid"].endswith("@10.16.0.2"))
     truth = heard(recordings, call_id, directory / "truth")
     assert truth[2]["ledger"]["stored"] == 150
@@ -126,6 +130,6 @@ def test_a_call_beside_damage_is_recorded_whole(directory):
         damaged = directory / f"beside-{number}"
         damage.write_packets(damaged, link, damage.damage_packets(chance, packets, chance.choice((0.1, 0.5, 1.0)), of_a))
         place = directory / f"beside-out-{number}"
-        assert heard(record(damaged, "--out", place), call_id, place) == truth, f"SPANTAPE_SEED={SEED} {damaged}"
+        assert heard(record([damaged], place), call_id, place) == truth, f"SPANTAPE_SEED={SEED} {damaged}"
         shutil.rmtree(place)
         damaged.unlink()
