@@ -334,7 +334,7 @@ CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdat
             call->session->held[1] = old->held[1];
             for (const auto& offer : old->offers) {
                 call->session->offers.push_back(offer);
-                watch(*call->session, offer.endpoint, offer.party, offer.payloads);
+                watch(*call->session, offer);
             }
             if (call->sip_call != 0) sip_sessions_[call->sip_call] = call->session;
         } else {

@@ -19,6 +19,26 @@ void remember_address(std::vector<IpAddress>& addresses, const IpAddress& addres
 }
 }  // namespace
 
+namespace {
+
+// What was not named again stays: frames under way may still need it.
+void add_to(Session::Offer& offer, const MediaDescription& newer) {
+    for (const PayloadMapping& mapping : newer.payloads) {
+        std::erase_if(offer.payloads,
+                      [&](const PayloadMapping& old) { return old.payload_type == mapping.payload_type; });
+        offer.payloads.push_back(mapping);
+    }
+    constexpr std::size_t kKeys = 8;
+    for (const SrtpKey& key : newer.srtp_keys) {
+        std::erase(offer.srtp_keys, key);
+        offer.srtp_keys.push_back(key);
+        if (offer.srtp_keys.size() > kKeys) offer.srtp_keys.erase(offer.srtp_keys.begin());
+    }
+    offer.srtp_profile = newer.srtp_profile;
+}
+
+}  // namespace
+
 bool CallControl::is_device(const std::string& user) const {
     return std::any_of(device_match_.begin(), device_match_.end(),
                        [&](const std::regex& pattern) { return std::regex_match(user, pattern); });
@@ -98,14 +118,9 @@ void CallControl::sip_media(const SipCallMedia& media, TimeNs now_ns) {
             return known.endpoint == description.endpoint && known.party == description.party;
         });
         if (offer == session.offers.end()) {
-            session.offers.push_back({description.endpoint, description.party, description.payloads});
+            session.offers.push_back(description);
         } else {
-            // Numbers that were not named again keep their meaning: frames under way may still carry them.
-            for (const PayloadMapping& mapping : description.payloads) {
-                std::erase_if(offer->payloads,
-                              [&](const PayloadMapping& old) { return old.payload_type == mapping.payload_type; });
-                offer->payloads.push_back(mapping);
-            }
+            add_to(*offer, description);
         }
         if (!session.ending) watch(session, description);
         for (const CallPtr& call : session.calls)

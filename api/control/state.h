@@ -29,11 +29,9 @@ struct ActiveRecording {
 
 // The media of one conversation: endpoints that signalling named, streams that were found.
 struct Session {
-    struct Offer {  // what one party said last about one endpoint
-        Endpoint endpoint;
-        CallParty party = CallParty::caller;
-        std::vector<PayloadMapping> payloads;
-    };
+    // What one party said last about one endpoint. Payload types and keys that it does not name again stay: frames under
+    // way may still need them.
+    using Offer = MediaDescription;
     struct Stream {
         std::uint64_t stream_id = 0;
         FlowKey flow;

@@ -4,7 +4,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include <ortp/ortp.h>
+// Not ortp.h, of which clang refuses a header; and rtcp.h needs to come last.
+#include <ortp/port.h>
+#include <ortp/str_utils.h>
+
+#include <ortp/rtcp.h>
 
 namespace spantape {
 
