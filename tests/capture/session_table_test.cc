@@ -82,9 +82,9 @@ std::vector<int> seeds(const SrtpTerms& terms) {
 TEST(SessionTable, AStreamTakesTheKeysOfItsSendersWords) {
     SessionTable table;
     for (const std::uint8_t seed : {1, 2, 2, 1}) table.add_key(1, kCaller, CallParty::caller, key(seed));
-    table.watch(1, kCaller, CallParty::caller, SrtpProfile::required);
+    table.watch(1, kCaller, CallParty::caller, {}, SrtpProfile::required);
     table.add_key(1, kCallee, CallParty::callee, key(3));
-    table.watch(1, kCallee, CallParty::callee, SrtpProfile::required);
+    table.watch(1, kCallee, CallParty::callee, {}, SrtpProfile::required);
     const auto forward = table.srtp_terms(*table.find(1), {kCaller, kCallee, 7}, CallParty::caller);
     EXPECT_EQ(forward.profile, SrtpProfile::required);
     EXPECT_EQ(seeds(forward), (std::vector<int>{1, 2}));
@@ -95,8 +95,8 @@ TEST(SessionTable, BehindNatTheDestinationTellsTheLegAndThePartyTheKeys) {
     SessionTable table;
     const Endpoint relay_in = at("10.0.0.9", 1), relay_out = at("10.0.0.9", 3), nat = at("203.0.113.9", 31000);
     table.add_key(1, kCaller, CallParty::caller, key(1));
-    table.watch(1, kCaller, CallParty::caller, SrtpProfile::required);
-    table.watch(1, relay_in, CallParty::callee, SrtpProfile::required);
+    table.watch(1, kCaller, CallParty::caller, {}, SrtpProfile::required);
+    table.watch(1, relay_in, CallParty::callee, {}, SrtpProfile::required);
     table.watch(1, relay_out, CallParty::caller);
     table.watch(1, kCallee, CallParty::callee);
     const auto secure = table.srtp_terms(*table.find(1), {nat, relay_in, 7}, CallParty::caller);
@@ -109,21 +109,21 @@ TEST(SessionTable, BehindNatTheDestinationTellsTheLegAndThePartyTheKeys) {
 TEST(SessionTable, AnOfferOfSrtpIsSettledByTheAnswer) {
     SessionTable table;
     table.add_key(1, kCaller, CallParty::caller, key(1));
-    table.watch(1, kCaller, CallParty::caller, SrtpProfile::offered);
+    table.watch(1, kCaller, CallParty::caller, {}, SrtpProfile::offered);
     const auto profile = [&] {
         return table.srtp_terms(*table.find(1), {kCaller, kCallee, 7}, CallParty::caller).profile;
     };
     EXPECT_EQ(profile(), SrtpProfile::offered);
-    table.watch(1, kCallee, CallParty::callee, SrtpProfile::clear);
+    table.watch(1, kCallee, CallParty::callee, {}, SrtpProfile::clear);
     EXPECT_EQ(profile(), SrtpProfile::clear);
-    table.watch(1, kCallee, CallParty::callee, SrtpProfile::offered);
+    table.watch(1, kCallee, CallParty::callee, {}, SrtpProfile::offered);
     EXPECT_EQ(profile(), SrtpProfile::offered);
 }
 
 TEST(SessionTable, KeysOfManyReInvitesAreBoundedAndTheNewestStay) {
     SessionTable table;
     for (int n = 0; n < 200; ++n) table.add_key(1, kCaller, CallParty::caller, key(static_cast<std::uint8_t>(n)));
-    table.watch(1, kCaller, CallParty::caller, SrtpProfile::required);
+    table.watch(1, kCaller, CallParty::caller, {}, SrtpProfile::required);
     const auto kept = seeds(table.srtp_terms(*table.find(1), {kCaller, kCallee, 7}, CallParty::caller));
     EXPECT_LE(kept.size(), 16u);
     EXPECT_EQ(kept.back(), 199);

@@ -323,57 +323,59 @@ TEST_F(WorkerTest, FragmentsWhoseDatagramNeverBecameWholeAreCountedWhenTheirTime
     send(kCaller, kCallee, rtp(7, 1));
     EXPECT_EQ(drops(DropReason::fragment_incomplete), 2u);
     EXPECT_EQ(drops(DropReason::fragment_joined), 0u);
-    TEST_F(WorkerTest, SipInTcpGoesToTheSignallingThreadAndOtherTcpIsCounted) {
-        const Endpoint phone = at("10.0.0.1", 40000);
-        const Endpoint proxy = at("10.0.0.2", 5060);
-        send_ip(tcp(phone, proxy, "half a message", 24, 9), now_ns_);
-        const auto bytes = links_.signalling.front();
-        SignallingRecord record;
-        ASSERT_EQ(bytes.size(), sizeof record + 14);
-        std::memcpy(&record, bytes.data(), sizeof record);
-        EXPECT_EQ(record.kind, SignallingRecord::Kind::segment);
-        EXPECT_EQ(record.tcp_sequence, 9u);
-        EXPECT_EQ(record.tcp_flags, 24);
-        EXPECT_EQ(record.source, phone);
-        EXPECT_EQ(record.time_ns, now_ns_);
-        EXPECT_NE(record.token, 0u);
-        send_ip(tcp(phone, proxy, ""), now_ns_);                            // an acknowledgement
-        send_ip(tcp(phone, at("10.0.0.2", 443), "\x17\x03\x03"), now_ns_);  // no SIP
-        EXPECT_EQ(drops(DropReason::tcp), 2u);
-        EXPECT_EQ(worker_.counters().sip_segments.get(), 1u);
-        EXPECT_EQ(worker_.counters().sip_messages.get(), 0u);
-    }
+}
 
-    TEST_F(WorkerTest, WhatTheSignallingRingDoesNotTakeIsCountedOnce) {
-        while (drops(DropReason::signalling_full) < 10)
-            send_ip(tcp(at("10.0.0.1", 40000), at("10.0.0.2", 5060), std::string(20'000, 'x')), now_ns_, false);
-        EXPECT_EQ(worker_.counters().sip_segments.get() + 10, worker_.counters().packets.get());
-    }
+TEST_F(WorkerTest, SipInTcpGoesToTheSignallingThreadAndOtherTcpIsCounted) {
+    const Endpoint phone = at("10.0.0.1", 40000);
+    const Endpoint proxy = at("10.0.0.2", 5060);
+    send_ip(tcp(phone, proxy, "half a message", 24, 9), now_ns_);
+    const auto bytes = links_.signalling.front();
+    SignallingRecord record;
+    ASSERT_EQ(bytes.size(), sizeof record + 14);
+    std::memcpy(&record, bytes.data(), sizeof record);
+    EXPECT_EQ(record.kind, SignallingRecord::Kind::segment);
+    EXPECT_EQ(record.tcp_sequence, 9u);
+    EXPECT_EQ(record.tcp_flags, 24);
+    EXPECT_EQ(record.source, phone);
+    EXPECT_EQ(record.time_ns, now_ns_);
+    EXPECT_NE(record.token, 0u);
+    send_ip(tcp(phone, proxy, ""), now_ns_);                            // an acknowledgement
+    send_ip(tcp(phone, at("10.0.0.2", 443), "\x17\x03\x03"), now_ns_);  // no SIP
+    EXPECT_EQ(drops(DropReason::tcp), 2u);
+    EXPECT_EQ(worker_.counters().sip_segments.get(), 1u);
+    EXPECT_EQ(worker_.counters().sip_messages.get(), 0u);
+}
 
-    TEST_F(WorkerTest, EveryPacketIsStoredForwardedOrCountedUnderOneReason) {
-        watch(1, kCallee, CallParty::callee);
-        const std::string text = "SIP/2.0 200 OK\r\n\r\n";
-        for (int n = 0; n < 50; ++n) {
-            send(kCaller, kCallee, rtp(7, n / 2));
-            send(kCallee, kCaller, Bytes{0x80, 200, 0, 1, 0, 0, 0, 0});
-            send(kCaller, kCallee, Bytes(text.begin(), text.end()));
-            send_ip(tcp(kCaller, at("10.0.0.2", 5060), "text", n % 2 == 0 ? 16 : 18), now_ns_);
-            send_ip(tcp(kCaller, kCallee, "text"), now_ns_);
-            send(kCaller, kCallee, Bytes{});
-            send(kCaller, kCallee, rtp(7, 5000 + n, 3000));  // larger than the ring takes
-            auto fragments = fragments_of(udp(kCaller, kCallee, rtp(7, 9000 + n)), 64);
-            for (Bytes& each : fragments) each[5] = static_cast<std::uint8_t>(n);
-            if (n % 10 == 9) fragments.pop_back();
-            give(fragments);
-        }
-        now_ns_ += 60 * kNsPerSecond;
+TEST_F(WorkerTest, WhatTheSignallingRingDoesNotTakeIsCountedOnce) {
+    while (drops(DropReason::signalling_full) < 10)
+        send_ip(tcp(at("10.0.0.1", 40000), at("10.0.0.2", 5060), std::string(20'000, 'x')), now_ns_, false);
+    EXPECT_EQ(worker_.counters().sip_segments.get() + 10, worker_.counters().packets.get());
+}
+
+TEST_F(WorkerTest, EveryPacketIsStoredForwardedOrCountedUnderOneReason) {
+    watch(1, kCallee, CallParty::callee);
+    const std::string text = "SIP/2.0 200 OK\r\n\r\n";
+    for (int n = 0; n < 50; ++n) {
+        send(kCaller, kCallee, rtp(7, n / 2));
+        send(kCallee, kCaller, Bytes{0x80, 200, 0, 1, 0, 0, 0, 0});
+        send(kCaller, kCallee, Bytes(text.begin(), text.end()));
+        send_ip(tcp(kCaller, at("10.0.0.2", 5060), "text", n % 2 == 0 ? 16 : 18), now_ns_);
+        send_ip(tcp(kCaller, kCallee, "text"), now_ns_);
         send(kCaller, kCallee, Bytes{});
-        const WorkerCounters& counters = worker_.counters();
-        std::uint64_t counted = counters.stored.get() + counters.sip_messages.get() + counters.sip_segments.get() +
-                                counters.rtcp_reports.get();
-        for (const auto& drop : worker_.counters().drops) counted += drop.get();
-        EXPECT_EQ(counted, worker_.counters().packets.get());
+        send(kCaller, kCallee, rtp(7, 5000 + n, 3000));  // larger than the ring takes
+        auto fragments = fragments_of(udp(kCaller, kCallee, rtp(7, 9000 + n)), 64);
+        for (Bytes& each : fragments) each[5] = static_cast<std::uint8_t>(n);
+        if (n % 10 == 9) fragments.pop_back();
+        give(fragments);
     }
+    now_ns_ += 60 * kNsPerSecond;
+    send(kCaller, kCallee, Bytes{});
+    const WorkerCounters& counters = worker_.counters();
+    std::uint64_t counted =
+        counters.stored.get() + counters.sip_messages.get() + counters.sip_segments.get() + counters.rtcp_reports.get();
+    for (const auto& drop : worker_.counters().drops) counted += drop.get();
+    EXPECT_EQ(counted, worker_.counters().packets.get());
+}
 
 }  // namespace
 }  // namespace spantape
