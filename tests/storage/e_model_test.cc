@@ -20,7 +20,7 @@ TEST(EModel, DefaultsGiveTheRecommendationsRating) {
 // G.107 Annex B, Table B.1: the lower limits of R for each category of quality, and MOS there.
 TEST(EModel, OpinionFollowsTheRatingAsInTheRecommendationsTable) {
     for (const auto& [r, mos] : {std::pair{90.0, 4.34}, {80.0, 4.03}, {70.0, 3.60}, {60.0, 3.10}, {50.0, 2.58}})
-        EXPECT_NEAR(mean_opinion_score(r), mos, 0.005) << r;
+        EXPECT_NEAR(mean_opinion_score(r), mos, 0.01) << r;  // the table rounds
     EXPECT_EQ(mean_opinion_score(-20), 1);
     EXPECT_EQ(mean_opinion_score(3), 1);  // where the cubic falls below 1
     EXPECT_EQ(mean_opinion_score(120), 4.5);
@@ -48,10 +48,10 @@ TEST(EModel, LossImpairsByTheCodecsRobustness) {
     EXPECT_LT(mean_opinion_score(rating("PCMU", {.loss_percent = 100})), 2.2);
 }
 
-// As the curve of R over the delay in G.107 Appendix I (TELR 65 dB): it falls slowly, and after some 150 ms fast.
+// Idte, Idle and Idd of G.107 §7.5 at TELR 65 dB, worked by hand: 1.96 + 0.73 at 100 ms, 5.81 + 1.23 + 24.07 at 400 ms.
 TEST(EModel, DelayImpairs) {
-    EXPECT_NEAR(rating("PCMU", {.one_way_ms = 100}), 90.7, 0.5);
-    EXPECT_NEAR(rating("PCMU", {.one_way_ms = 400}), 65.5, 3);
+    EXPECT_NEAR(rating("PCMU", {.one_way_ms = 100}), 93.36 - 2.69, 0.05);
+    EXPECT_NEAR(rating("PCMU", {.one_way_ms = 400}), 93.36 - 31.11, 0.05);
     double before = 94;
     for (double ms = 0; ms <= 600; ms += 10) {
         const double now = rating("PCMU", {.one_way_ms = ms});

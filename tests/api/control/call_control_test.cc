@@ -476,5 +476,37 @@ TEST_F(CallControlTest, KernelDropsDuringARecordingAreInItsLedger) {
     EXPECT_EQ(last_document().dropped_kernel, 7u);
 }
 
+// Workers measure jitter by the RTP clock; of what RFC 3551 gives they need not be told.
+TEST_F(CallControlTest, WorkersAreToldTheClocksOfDynamicAudioTypes) {
+    start(1, "6001", "7001");
+    sip(SipCallMedia{
+        1,
+        {{CallParty::callee,
+          kCallee,
+          {{0, "PCMU", 8000, 1, ""}, {96, "opus", 48000, 2, ""}, {101, "telephone-event", 8000, 1, ""}}}}});
+    ASSERT_FALSE(outputs.decisions.empty());
+    PayloadClocks expected;
+    expected.set(96, 48000);
+    EXPECT_EQ(outputs.decisions.back().kind, Decision::Kind::watch);
+    EXPECT_EQ(outputs.decisions.back().clocks, expected);
+}
+
+TEST_F(CallControlTest, TheQualityOfAStreamStandsInItsRecording) {
+    establish(1, "6001", "7001");
+    bound(1, 5, CallParty::caller);
+    pass(5);
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    pass(1);
+    const StreamQuality quality{.jitter_known = true, .jitter_us = 1500, .far_reports = 2, .far_lost = 3};
+    control->on_worker({.kind = WorkerEvent::Kind::stream_left,
+                        .session = 1,
+                        .stream = 5,
+                        .time_ns = now,
+                        .quality = quality,
+                        .extent_units = 40'000});
+    answer_workers();
+    EXPECT_EQ(last_document().streams.at(0).quality, quality);
+}
+
 }  // namespace
 }  // namespace spantape

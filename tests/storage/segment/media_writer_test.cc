@@ -216,12 +216,16 @@ TEST(MediaWriter, WhatLiesBetweenPauseAndResumeIsCountedAndNotStored) {
     stream.put_mark(RingRecordKind::resume, at);
     stream.put_mark(RingRecordKind::gap, at, 12);
     frames(3);
+    stream.handle().lost_before = 4;  // by the worker
+    stream.handle().duplicates = 6;
     ASSERT_TRUE(rig.flush_all(1));
     rig.expect_stored(stream);
     const Chunk chunk = rig.last_chunk(stream);
     EXPECT_EQ(chunk.header.counters.stored, 8u);
     EXPECT_EQ(chunk.header.counters.blacked_out, 9u);
     EXPECT_EQ(chunk.header.counters.dropped_us, 12u);
+    EXPECT_EQ(chunk.header.counters.lost_before, 4u);
+    EXPECT_EQ(chunk.header.counters.duplicates, 6u);
     EXPECT_EQ(chunk.header.counters.payload_bytes, 8u * 160);
     EXPECT_EQ(chunk.header.paused, 0);
     EXPECT_EQ(chunk.header.ssrc, 3u);
