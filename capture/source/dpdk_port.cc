@@ -157,9 +157,23 @@ Result<> DpdkPort::start(const std::string& devargs) {
     if (const int status = rte_eth_promiscuous_enable(port_); status != 0 && status != -ENOTSUP)
         return fail("the port cannot be made promiscuous ({})", reason(status));
     rte_eth_allmulticast_enable(port_);
+    if (std::string_view(info.driver_name) == "net_af_packet") forget_early_packets();
     rte_eth_stats_reset(port_);
     sockets_.find_new();
     return {};
+}
+
+// Until the driver had bound its socket to the interface, the kernel gave it the packets of all interfaces.
+void DpdkPort::forget_early_packets() {
+    constexpr int kMostBursts = 4096;  // a busy interface has more all the time
+    std::array<rte_mbuf*, kBurstPackets> packets{};
+    for (std::uint16_t queue = 0; queue < queues_; ++queue) {
+        std::uint16_t got = 1;
+        for (int burst = 0; burst < kMostBursts && got != 0; ++burst) {
+            got = rte_eth_rx_burst(port_, queue, packets.data(), static_cast<std::uint16_t>(packets.size()));
+            release(std::span(packets).first(got));
+        }
+    }
 }
 
 Result<> DpdkPort::configure(const rte_eth_dev_info& info) {

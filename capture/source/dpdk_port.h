@@ -64,6 +64,7 @@ private:
     Result<> configure(const rte_eth_dev_info& info);
     Result<> set_up_queues(const rte_eth_dev_info& info);
     Result<> make_hand_overs();
+    void forget_early_packets();
     std::size_t receive_from_queues(std::span<rte_mbuf*> packets, TimeNs now_ns);
     std::size_t spread(std::span<rte_mbuf*> packets);
     void hand_over();

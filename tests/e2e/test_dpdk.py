@@ -3,10 +3,11 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
-from support import programs
+from support import ledger, network, programs
 from support.clients import XmlClient
 
 CALLS = 30
@@ -61,7 +62,7 @@ def check_all_is_there(daemon, calls, workers):
         assert [source[name] for name in ("DROPPEDKERNEL", "DROPPEDCARD", "DROPPEDSPREAD")] == ["0"] * 3
         assert int(source["PACKETS"]) > 0, "a worker that got nothing"
     rtp = sum(packets_of(calls).values())
-    assert int(values["RTPFRAMES"]) == int(values["FRAMESSTORED"]) == rtp
+    assert (int(values["RTPFRAMES"]), int(values["FRAMESSTORED"])) == (rtp, rtp), values
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -94,6 +95,23 @@ def test_two_appliances_run_beside_each_other(port, start_daemon, tmp_path):
     for daemon in daemons:
         check_all_is_there(daemon, calls, 1)
         assert daemon.stop() == 0
+
+
+def test_what_passes_on_other_interfaces_is_not_taken(port, start_daemon, tmp_path):
+    """The driver's socket hears all of them until it is bound."""
+    other = network.Port()
+    talk = subprocess.Popen([programs.SPANTAPE_GEN, "--calls", "1000", "--seconds", "60", "--rate", "100000", "--ring",
+                             "30", "--interface", other.outside], stdout=subprocess.DEVNULL)
+    try:
+        heard = ledger.Interface(other.inside)
+        programs.wait_until(lambda: heard.received > 10000, 10, "traffic beside")
+        daemon = start_daemon(tmp_path, [f"dpdk:net_af_packet0,iface={port.inside},framecnt=512"])
+        assert status_of(daemon)[0]["PACKETS"] == "0"
+        assert daemon.stop() == 0
+    finally:
+        talk.kill()
+        talk.wait()
+        other.close()
 
 
 def test_dpdk_leaves_nothing_behind_and_a_daemon_without_it_does_not_start_it(start_daemon, tmp_path):
