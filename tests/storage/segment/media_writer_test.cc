@@ -216,8 +216,8 @@ TEST(MediaWriter, WhatLiesBetweenPauseAndResumeIsCountedAndNotStored) {
     stream.put_mark(RingRecordKind::resume, at);
     stream.put_mark(RingRecordKind::gap, at, 12);
     frames(3);
-    stream.handle().lost_before = 4;  // by the worker
-    stream.handle().duplicates = 6;
+    stream.handle.lost_before = 4;  // by the worker
+    stream.handle.duplicates = 6;
     ASSERT_TRUE(rig.flush_all(1));
     rig.expect_stored(stream);
     const Chunk chunk = rig.last_chunk(stream);
