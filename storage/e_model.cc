@@ -96,11 +96,14 @@ double mean_opinion_score(double rating) {
     return std::max(1.0, 1 + 0.035 * rating + rating * (rating - 60) * (100 - rating) * 7e-6);
 }
 
+std::uint64_t arrived(const StreamCounters& counters) {
+    return counters.stored + counters.dropped_us + counters.blacked_out + counters.undecryptable;
+}
+
 PathImpairment path_of(const StreamCounters& counters, const StreamQuality& quality) {
     constexpr double kPacketMs = 20;
     const auto lost = static_cast<double>(counters.lost_before - std::min(counters.lost_before, quality.lost_capture));
-    const auto came = static_cast<double>(counters.stored) + static_cast<double>(counters.dropped_us) +
-                      static_cast<double>(counters.blacked_out);
+    const auto came = static_cast<double>(arrived(counters));
     PathImpairment path;
     if (came + lost > 0) path.loss_percent = 100 * lost / (came + lost);
     if (quality.loss_bursts > 0)
@@ -113,7 +116,7 @@ PathImpairment path_of(const StreamCounters& counters, const StreamQuality& qual
 std::optional<double> mean_opinion_score(std::string_view encoding, const StreamCounters& counters,
                                          const StreamQuality& quality) {
     const auto codec = codec_impairment(encoding);
-    if (!codec || counters.stored == 0) return std::nullopt;
+    if (!codec || arrived(counters) == 0) return std::nullopt;
     return mean_opinion_score(transmission_rating(*codec, path_of(counters, quality)));
 }
 

@@ -37,6 +37,9 @@ struct PathImpairment {
 // 20 ms, a jitter buffer of twice the mean jitter, and half the round trip where RTCP told it.
 [[nodiscard]] PathImpairment path_of(const StreamCounters& counters, const StreamQuality& quality);
 
+// Packets that came to us, whatever became of them.
+[[nodiscard]] std::uint64_t arrived(const StreamCounters& counters);
+
 // nullopt: an unknown codec, or no packets to judge by.
 [[nodiscard]] std::optional<double> mean_opinion_score(std::string_view encoding, const StreamCounters& counters,
                                                        const StreamQuality& quality);

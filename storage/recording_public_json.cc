@@ -79,7 +79,7 @@ std::string plain_ms(double ms) { return fmt::format("{:.3f}", ms); }
 // What was lost of everyone's, and how it sounded: each member only where it is known.
 void put_quality(const RecordedStream& stream, const PayloadMapping* payload, ObjectText& object) {
     const StreamQuality& quality = stream.quality;
-    if (stream.counters.stored != 0) object.member("lost", stream.counters.lost_before);
+    if (arrived(stream.counters) != 0) object.member("lost", stream.counters.lost_before);
     if (quality.jitter_known) {
         object.member("jitter_ms", plain_ms(quality.jitter_us / 1000.0));
         object.member("max_jitter_ms", plain_ms(quality.max_jitter_us / 1000.0));

@@ -244,7 +244,7 @@ TEST(PublicJson, StreamsNameTheirAudioCodec) {
     ASSERT_EQ(streams.size(), 2U);
     EXPECT_EQ(streams[0], boost::json::parse(R"({"ssrc":"0x00000ABC","source":"192.0.2.1:4000",
         "destination":"[2001:db8::2]:5000","codec":"PCMA","clock_rate":8000,"encryption":"srtp","side":"device",
-        "packets":101,"lost":2,"jitter_ms":1.25,"max_jitter_ms":4.1,"mos":4.26,"far_lost":-1,"far_jitter_ms":5.0,
+        "packets":101,"lost":2,"jitter_ms":1.25,"max_jitter_ms":4.1,"mos":4.31,"far_lost":-1,"far_jitter_ms":5.0,
         "round_trip_ms":23.5,"start":1700000001.0,"duration":2.02})"));
     EXPECT_EQ(streams[1].at("side").as_string(), "far");
     EXPECT_TRUE(streams[1].at("relay_copy").as_bool());
