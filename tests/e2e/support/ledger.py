@@ -22,12 +22,11 @@ def drops(counters):
 def explained(counters):
     """Packets that the workers took and that are accounted for: stored, signalling, or dropped for one reason.
 
-    A frame that waited in a look-back ring and was given up was counted as stored when it came; a SIP message that
-    found no room was counted as a message.
+    A frame that waited in a look-back ring and was given up was counted as stored when it came.
     """
     lost = drops(counters)
-    twice = lost["unwatched"] + lost["signalling_full"]
-    return counters["framesstored"] + counters["sipmessages"] + sum(lost.values()) - twice
+    signalled = counters["sipmessages"] + counters["siptcpsegments"] + counters["rtcpreports"]
+    return counters["framesstored"] + signalled + sum(lost.values()) - lost["unwatched"]
 
 
 def dropped_before_us(counters):
