@@ -29,8 +29,8 @@ struct ActiveRecording {
 
 // The media of one conversation: endpoints that signalling named, streams that were found.
 struct Session {
-    // What one party said last about one endpoint. Payload types and keys that it does not name again stay: frames under
-    // way may still need them.
+    // What one party said last about one endpoint. Payload types and keys that it does not name again stay: frames
+    // under way may still need them.
     using Offer = MediaDescription;
     struct Stream {
         std::uint64_t stream_id = 0;

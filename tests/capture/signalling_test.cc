@@ -22,7 +22,7 @@ protected:
         std::byte* room = links_.signalling.reserve(sizeof record + payload.size());
         ASSERT_NE(room, nullptr);
         std::memcpy(room, &record, sizeof record);
-        std::memcpy(room + sizeof record, payload.data(), payload.size());
+        payload.copy(reinterpret_cast<char*>(room + sizeof record), payload.size());
         links_.signalling.commit();
         signalling_.step();
     }
