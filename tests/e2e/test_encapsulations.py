@@ -128,22 +128,6 @@ CASES = {
 }
 
 
-# What a part that is not there yet brings, by the beginning of its cases' names. Strict: a case that works leaves here.
-LATER = {
-    "tunnels": ("mpls", "pppoe", "gre", "erspan", "vxlan", "ip_in_ip", "ip6_in_ip4", "ip4_in_ip6", "l2tp", "gtp_u",
-                "tzsp", "erf"),
-    "fragments": ("ipv4_fragments", "ipv4_many", "ipv6_fragments", "ipv6_many"),
-    "SIP over TCP": ("tcp",),
-}
-
-
-def expected(names):
-    for name in names:
-        missing = [part for part, begin in LATER.items() if name.startswith(begin)]
-        marks = [pytest.mark.xfail(strict=True, reason=f"not yet: {part}") for part in missing]
-        yield pytest.param(name, marks=marks)
-
-
 def last(field):
     return field.split(",")[-1]
 
@@ -189,7 +173,7 @@ def test_tshark_sees_the_call(capture, name):
     assert streams == {key: list(range(100, 100 + short_call.PACKETS)) for key in call.streams()}
 
 
-@pytest.mark.parametrize("name", expected(CASES))
+@pytest.mark.parametrize("name", CASES)
 def test_the_call_is_recorded_whole(capture, directory, name):
     call = CASES[name][0]
     recordings = programs.spantape_json("record", capture(name), "--out", directory / name)
