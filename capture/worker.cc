@@ -20,6 +20,7 @@ constexpr int kIdleWaitMs = 20;
 constexpr std::size_t kStreamAhead = 16;
 constexpr std::size_t kRingAhead = 8;
 constexpr std::size_t kPacketAhead = 4;
+constexpr std::uint64_t kProbationFrames = 4;  // within its first frames a stream shows that it runs in sequence
 constexpr std::size_t kMarkRoom = sizeof(RingRecord) + 16;  // a gap mark on the ring, its header and alignment
 
 // Ethernet to RTP: 54 bytes, not aligned.
@@ -65,11 +66,19 @@ WorkerLinks::WorkerLinks(std::size_t streams, Wakeup& control, Wakeup& signallin
     signalling.attach(signalling_memory_);
 }
 
+std::uint64_t accounted(const WorkerCounters& counters) {
+    std::uint64_t sum = counters.stored.get() + counters.held.get() + counters.sip_messages.get() +
+                        counters.sip_segments.get() + counters.rtcp_reports.get() + counters.fragments_held.get();
+    for (const Counter& dropped : counters.drops) sum += dropped.get();
+    return sum;
+}
+
 Worker::Worker(WorkerOptions options, std::vector<std::unique_ptr<Source>> sources, WorkerLinks& links)
     : options_(std::move(options)),
       sources_(std::move(sources)),
       links_(links),
       pool_(options_.number, options_.max_streams, options_.ring_bytes),
+      look_back_(options_.max_streams),
       tcp_filter_(options_.sip_ports),
       next_stream_id_(options_.first_stream_id),
       clear_payload_(options_.ring_bytes),
@@ -90,6 +99,7 @@ bool Worker::step() {
     }
     if (live_ || sources_.empty()) advance_clock(wall_clock_ns(), false);
     if (!ends_pending_.empty()) push_ends();
+    publish_tally();
     return announce_end() || worked;
 }
 
@@ -131,15 +141,19 @@ void Worker::process(std::span<const Packet> burst, bool lossless) {
 
 void Worker::count_fragments() {
     const Fragments::Settled settled = fragments_.take_settled();
-    drop(DropReason::fragment_joined, settled.joined);
-    drop(DropReason::fragment_incomplete, settled.incomplete);
+    counters_.drops[static_cast<std::size_t>(DropReason::fragment_joined)].add(settled.joined);
+    counters_.drops[static_cast<std::size_t>(DropReason::fragment_incomplete)].add(settled.incomplete);
+    counters_.fragments_held.subtract(settled.joined + settled.incomplete);
 }
 
 void Worker::classify(const Packet& packet, bool lossless) {
     Datagram datagram;
     const DropReason reason = decode_datagram(packet, datagram, &fragments_);
     if (reason != DropReason::none) {
-        if (reason != DropReason::held) drop(reason);
+        if (reason == DropReason::held)
+            counters_.fragments_held.add();
+        else
+            drop(reason, packet.source);
         return;
     }
     classify_datagram(datagram, lossless);
@@ -158,6 +172,7 @@ void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
             frame.key = {datagram.source, datagram.destination, frame.header.ssrc};
             frame.hash = hash_of(frame.key);
             frame.time_ns = datagram.time_ns;
+            frame.source = datagram.source_index;
             pool_.prefetch(frame.hash);
             ++frame_count_;
             return;
@@ -165,7 +180,7 @@ void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
             take_rtcp(datagram);
             return;
         case RtpParse::malformed:
-            drop(DropReason::bad_rtp);
+            drop(DropReason::bad_rtp, datagram.source_index);
             return;
         case RtpParse::not_rtp:
             break;
@@ -181,11 +196,11 @@ void Worker::classify_datagram(const Datagram& datagram, bool lossless) {
         forward_sip(datagram, lossless);
         return;
     }
-    drop(DropReason::not_rtp);
+    drop(DropReason::not_rtp, datagram.source_index);
 }
 
 void Worker::classify_segment(const Datagram& segment, bool lossless) {
-    if (!tcp_filter_.wants(segment)) return drop(DropReason::tcp);
+    if (!tcp_filter_.wants(segment)) return drop(DropReason::tcp, segment.source_index);
     if (lossless) append_frames(true);  // in order, as with a datagram
     forward_sip(segment, lossless);
 }
@@ -205,13 +220,20 @@ void Worker::append_frames(bool lossless) {
         // A frame before this one opened its stream, or took its slot for another.
         if (slot == StreamPool::kNone || pool_.version() != version) slot = pool_.find(frame.key, frame.hash);
         if (slot == StreamPool::kNone && frame.bad_padding) {  // nothing speaks for its being RTP at all
-            drop(DropReason::bad_rtp);
+            drop(DropReason::bad_rtp, frame.source);
             continue;
         }
         if (slot == StreamPool::kNone) slot = open_stream(frame);
         if (slot != StreamPool::kNone) append(slot, frame, lossless);
     }
     frame_count_ = 0;
+    publish_tally();
+}
+
+void Worker::publish_tally() {
+    counters_.stored.add(tally_.stored);
+    counters_.held.add(tally_.held);
+    tally_ = {};
 }
 
 void Worker::look_up(Frame& frame) {
@@ -228,13 +250,13 @@ void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     if (look_back && !stream.on_trial && frame.time_ns - stream.last_arrival_ns > kStaleNs) forget_frames(stream);
     const RtpHeader& header = frame.header;
     if (frame.bad_padding && !look_back && stream.srtp_mode == SrtpMode::clear) [[unlikely]]
-        return drop(DropReason::bad_rtp);
+        return drop(DropReason::bad_rtp, frame.source);
     const std::size_t trailer_bytes = stream.srtp_mode == SrtpMode::clear ? 0 : stream.srtp.trailer_bytes();
     const std::uint32_t units = header.timestamp - stream.tracker.last_timestamp();
     const auto verdict = stream.tracker.on_frame(header.sequence, header.timestamp, frame_units(header, trailer_bytes));
     if (verdict == SequenceTracker::Verdict::duplicate) {
         stream.handle.duplicates.store(++stream.counters.duplicates, std::memory_order_relaxed);
-        drop(DropReason::duplicate);
+        drop(DropReason::duplicate, frame.source);
         return;
     }
     measure(stream, frame, verdict, units);
@@ -251,14 +273,14 @@ void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     if (bytes + kMarkRoom > options_.ring_bytes / 2 - sizeof(std::uint64_t)) {
         ++stream.counters.dropped_us;
         ++stream.pending_gap;
-        drop(DropReason::oversized);
+        drop(DropReason::oversized, frame.source);
         return;
     }
     std::byte* room = make_room(stream, bytes, lossless);
     if (room == nullptr) {
         ++stream.counters.dropped_us;
         ++stream.pending_gap;
-        drop(DropReason::ring_full);
+        drop(DropReason::ring_full, frame.source);
         return;
     }
     const RingRecord record{.kind = RingRecordKind::frame,
@@ -272,14 +294,24 @@ void Worker::append(std::uint32_t slot, const Frame& frame, bool lossless) {
     std::memcpy(room, &record, sizeof record);
     std::memcpy(room + sizeof record, payload.data(), payload.size());
     stream.handle.ring.commit();
-    counters_.stored.add();
+    ++stream.counters.stored;
     stream.counters.payload_bytes += payload.size();
-    if (stream.counters.stored++ == 0) {
-        stream.first_payload_type = header.payload_type;
-        if (look_back) bind_new(slot);
-    } else if (stream.on_trial) [[unlikely]] {
-        bind_new(slot);
-    }
+    if (!look_back)
+        ++tally_.stored;
+    else
+        keep_unclaimed(slot, frame);
+}
+
+// A stream of no call took a frame: maybe a call knows it.
+void Worker::keep_unclaimed(std::uint32_t slot, const Frame& frame) {
+    Stream& stream = pool_.at(slot);
+    const std::uint64_t frames = stream.counters.stored;
+    ++tally_.held;
+    if (frames == 1) stream.first_payload_type = frame.header.payload_type;
+    if (frames == 1 || stream.on_trial) return bind_new(slot);
+    if (frames <= kProbationFrames && stream.tracker.lost() < frames &&
+        stream.tracker.highest() == frame.header.sequence)
+        look_back_.prove(slot, frame.time_ns);
 }
 
 // The payload to store of a frame; false: none, and the frame is counted.
@@ -288,11 +320,11 @@ bool Worker::keep_payload(Stream& stream, const RtpHeader& header, bool bad_padd
     if (stream.srtp_mode != SrtpMode::clear && decrypt(stream, header, payload)) return true;
     if (stream.srtp_mode == SrtpMode::required) {
         ++stream.counters.undecryptable;
-        drop(DropReason::srtp_failed);
+        drop(DropReason::srtp_failed, stream.source);
         return false;
     }
     payload = header.payload;
-    if (bad_padding) drop(DropReason::bad_rtp);
+    if (bad_padding) drop(DropReason::bad_rtp, stream.source);
     return !bad_padding;
 }
 
@@ -316,20 +348,22 @@ std::byte* Worker::make_room(Stream& stream, std::size_t bytes, bool lossless) {
     RecordRing& ring = stream.handle.ring;
     for (int attempt = 0;; ++attempt) {
         // The mark only together with the frame behind it: a nearly full ring is not filled up with marks.
-        if (stream.pending_gap != 0 && ring.reserve(bytes + kMarkRoom) != nullptr) {
+        // A look-back ring has frames only, so that what gives way is one; the mark waits for the stream to be bound.
+        const bool unclaimed = stream.state == StreamState::look_back;
+        if (stream.pending_gap != 0 && !unclaimed && ring.reserve(bytes + kMarkRoom) != nullptr) {
             const RingRecord gap{
                 .kind = RingRecordKind::gap, .lost_us = stream.pending_gap, .arrival_ns = stream.last_arrival_ns};
             std::memcpy(ring.reserve(sizeof gap), &gap, sizeof gap);
             ring.commit();
             stream.pending_gap = 0;
         }
-        if (stream.pending_gap == 0)
+        if (stream.pending_gap == 0 || unclaimed)
             if (std::byte* room = ring.reserve(bytes)) return room;
-        if (stream.state == StreamState::look_back) {  // nobody else reads it: the oldest frame gives way
+        if (unclaimed) {  // nobody else reads it: the oldest frame gives way
             if (ring.front().empty()) return nullptr;
             ring.pop();
             --stream.counters.stored;
-            drop(DropReason::unwatched);
+            drop_held(stream, 1);
             continue;
         }
         if (!lossless || stop_ == nullptr || stop_->load(std::memory_order_relaxed)) return nullptr;
@@ -345,7 +379,7 @@ void Worker::forward_sip(const Datagram& datagram, bool lossless) {
                                   .time_ns = datagram.time_ns,
                                   .source = datagram.source,
                                   .destination = datagram.destination};
-    if (!signal(record, datagram.payload, lossless)) return drop(DropReason::signalling_full);
+    if (!signal(record, datagram.payload, lossless)) return drop(DropReason::signalling_full, datagram.source_index);
     (segment ? counters_.sip_segments : counters_.sip_messages).add();
     if (lossless) wait_for_sync();
 }

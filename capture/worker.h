@@ -20,6 +20,7 @@
 #include "capture/capture_loss.h"
 #include "capture/packet/datagram.h"
 #include "capture/packet/fragments.h"
+#include "capture/rtp/look_back_queue.h"
 #include "capture/rtp/rtcp.h"
 #include "capture/rtp/stream_pool.h"
 #include "capture/session_table.h"
@@ -76,14 +77,34 @@ private:
     Counter sum_ns_;
 };
 
-struct WorkerCounters {  // readable from any thread
-    Counter packets, frames, stored, sip_messages, busy_ns, idle_ns;
-    Counter rtcp_reports;  // RTCP datagrams that told something of a stream here
-    Counter sip_segments;  // TCP that carries SIP, given to the signalling thread
-    Counter streams;       // opened so far
-    std::array<Counter, kDropReasons> drops;
+// Sources are told apart by Packet::source.
+inline constexpr std::size_t kMaxSources = 256;
+using DropCounters = std::array<Counter, kDropReasons>;
+
+// Readable from any thread. Every packet that was taken is counted in exactly one of `stored`, `held`, `sip_messages`,
+// `sip_segments`, `rtcp_reports`, `fragments_held` or `drops`: see accounted(). A frame begins as held, where no call
+// has claimed its stream yet, and becomes stored when one does, or is dropped as unwatched when its ring needs the room
+// or nobody came for it. A fragment is held until its datagram is whole or given up.
+struct WorkerCounters {
+    Counter packets;         // taken from the sources
+    Counter frames;          // of them RTP, whatever became of it
+    Counter stored;          // RTP frames put on the ring of a stream that the writer drains
+    Counter held;            // RTP frames on look-back rings now
+    Counter sip_messages;    // datagrams handed to the signalling thread
+    Counter sip_segments;    // TCP that carries SIP, handed to it
+    Counter rtcp_reports;    // RTCP datagrams that told something of a stream here
+    Counter fragments_held;  // fragments that wait for the rest of their datagram now
+    DropCounters drops;      // by reason
+    // The same, told apart; but for fragments, which are not.
+    std::vector<DropCounters> drops_by_source = std::vector<DropCounters>(kMaxSources);
+    Counter streams;                    // opened so far
+    Counter look_back, bound, closing;  // streams now, by StreamState
+    Counter busy_ns, idle_ns;
     LatencyHistogram decisions;  // from a SIP message on a live source to its media being claimed here
 };
+
+// What became of every packet of a worker: equals `packets` whenever the worker is between two bursts.
+[[nodiscard]] std::uint64_t accounted(const WorkerCounters& counters);
 
 class Worker {
 public:
@@ -98,6 +119,7 @@ public:
     // For tests and benchmarks: packets as if a source had given them.
     void process(std::span<const Packet> burst, bool lossless = false);
 
+    [[nodiscard]] std::uint32_t stream_slots() const { return options_.max_streams; }
     [[nodiscard]] const WorkerCounters& counters() const { return counters_; }
     [[nodiscard]] const std::vector<std::unique_ptr<Source>>& sources() const { return sources_; }
 
@@ -109,6 +131,11 @@ private:
         bool bad_padding = false;
         TimeNs time_ns = 0;
         std::uint32_t slot = 0;  // as of look_up()
+        std::uint8_t source = 0;
+    };
+    // What the frames of a burst add to the counters, which are written once a burst.
+    struct Tally {
+        std::uint64_t stored = 0, held = 0;  // held may pass below zero until it is added: it wraps back
     };
 
     void classify(const Packet& packet, bool lossless);
@@ -122,13 +149,17 @@ private:
     [[nodiscard]] std::uint32_t clock_rate_hz(const Stream& stream, std::uint8_t payload_type) const;
     bool keep_payload(Stream& stream, const RtpHeader& header, bool bad_padding,
                       std::span<const std::uint8_t>& payload);
+    void keep_unclaimed(std::uint32_t slot, const Frame& frame);
     std::byte* make_room(Stream& stream, std::size_t bytes, bool lossless);
+    void publish_tally();
     std::uint32_t open_stream(const Frame& frame);
     bool evict_look_back();
     void forget_frames(Stream& stream);
-    void drop(DropReason reason, std::uint64_t packets = 1) {
+    void drop(DropReason reason, std::uint8_t source, std::uint64_t packets = 1) {
         counters_.drops[static_cast<std::size_t>(reason)].add(packets);
+        counters_.drops_by_source[source][static_cast<std::size_t>(reason)].add(packets);
     }
+    void drop_held(const Stream& stream, std::uint64_t frames);
 
     void take_rtcp(const Datagram& datagram);
     bool take_report(const RtcpReportBlock& block, const Datagram& datagram);
@@ -182,6 +213,7 @@ private:
     std::vector<std::unique_ptr<Source>> sources_;
     WorkerLinks& links_;
     StreamPool pool_;
+    LookBackQueue look_back_;
     SessionTable sessions_;
     SipTcpFilter tcp_filter_;
     WorkerCounters counters_;
@@ -190,12 +222,12 @@ private:
     std::array<Packet, kBurstPackets> burst_;
     std::array<Frame, kBurstPackets> frames_;
     std::size_t frame_count_ = 0;
+    Tally tally_;
 
     TimeNs now_ns_ = 0;  // capture clock
     TimeNs last_tick_ns_ = 0;
     CaptureLoss capture_loss_;
     std::uint32_t sweep_hand_ = 0;
-    std::uint32_t evict_hand_ = 0;
     std::uint64_t next_stream_id_;
     std::uint64_t next_token_ = 1;
     std::uint64_t seen_token_ = 0;

@@ -32,11 +32,11 @@ std::uint32_t round_trip_us(const Stream& stream, const RtcpReportBlock& block, 
 
 void Worker::take_rtcp(const Datagram& datagram) {
     RtcpReports reports;
-    if (!read_rtcp(datagram.payload, reports)) return drop(DropReason::bad_rtcp);
+    if (!read_rtcp(datagram.payload, reports)) return drop(DropReason::bad_rtcp, datagram.source_index);
     bool used = false;
     for (const RtcpReportBlock& block : reports.blocks()) used |= take_report(block, datagram);
     for (const RtcpSenderInfo& sender : reports.senders()) used |= take_sender(sender, datagram);
-    if (!used) return drop(DropReason::rtcp);
+    if (!used) return drop(DropReason::rtcp, datagram.source_index);
     counters_.rtcp_reports.add();
 }
 

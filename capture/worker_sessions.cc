@@ -12,6 +12,8 @@ namespace {
 
 constexpr TimeNs kTickNs = 100 * kNsPerMs;
 constexpr TimeNs kLookBackIdleNs = 5 * kNsPerSecond;  // an unclaimed stream without frames is forgotten after it
+constexpr std::size_t kExactStreamsPerSession = 256;  // where they were
+constexpr std::size_t kStreamsPerSession = 64;        // of which not both ends were named
 constexpr int kRelayReorder = 64;                     // how far apart two copies of one stream may be, packets
 constexpr TimeNs kRelayDelayNs = 2 * kNsPerSecond;
 
@@ -39,18 +41,29 @@ std::uint32_t Worker::open_stream(const Frame& frame) {
     std::uint32_t slot = pool_.open(frame.key, frame.hash, next_stream_id_);
     if (slot == StreamPool::kNone && evict_look_back()) slot = pool_.open(frame.key, frame.hash, next_stream_id_);
     if (slot == StreamPool::kNone) {
-        drop(DropReason::no_stream_slot);
+        drop(DropReason::no_stream_slot, frame.source);
         return slot;
     }
     ++next_stream_id_;
+    Stream& stream = pool_.at(slot);
+    stream.source = frame.source;
+    look_back_.admit(slot);
     counters_.streams.add();
+    counters_.look_back.add();
     return slot;
+}
+
+// Frames leave a look-back ring and nobody has them.
+void Worker::drop_held(const Stream& stream, std::uint64_t frames) {
+    tally_.held -= frames;
+    drop(DropReason::unwatched, stream.source, frames);
 }
 
 // What an unclaimed stream kept is of an earlier call on the same ports: it begins anew.
 void Worker::forget_frames(Stream& stream) {
-    drop(DropReason::unwatched, stream.counters.stored);
+    drop_held(stream, stream.counters.stored);
     stream.handle.ring.reset();
+    stream.pending_gap = 0;
     stream.tracker = {};
     stream.counters = {};
     stream.jitter = {};
@@ -59,19 +72,12 @@ void Worker::forget_frames(Stream& stream) {
     stream.forget_srtp();
 }
 
-// Gives up one unclaimed stream for a new one: of some looked at, the one silent for longest.
+// Gives up one unclaimed stream for a new one.
 bool Worker::evict_look_back() {
-    constexpr std::uint32_t kLookedAt = 256;
-    std::uint32_t oldest = StreamPool::kNone;
-    for (std::uint32_t i = 0; i < std::min(kLookedAt, pool_.touched()); ++i) {
-        evict_hand_ = (evict_hand_ + 1) % pool_.touched();
-        const Stream& stream = pool_.at(evict_hand_);
-        if (stream.state != StreamState::look_back || stream.on_trial) continue;
-        if (oldest == StreamPool::kNone || stream.last_arrival_ns < pool_.at(oldest).last_arrival_ns)
-            oldest = evict_hand_;
-    }
-    if (oldest == StreamPool::kNone) return false;
-    finish_stream(oldest);
+    const std::uint32_t slot =
+        look_back_.victim([this](std::uint32_t other) { return pool_.at(other).last_arrival_ns; });
+    if (slot == LookBackQueue::kNone) return false;
+    finish_stream(slot);
     return true;
 }
 
@@ -85,7 +91,7 @@ void Worker::bind_new(std::uint32_t slot) {
     }
     if (stream.on_trial) return;
     std::uint32_t original = StreamPool::kNone;
-    pool_.for_each_ssrc(stream.key.ssrc, [&](std::uint32_t other) {
+    pool_.for_each_claimed(stream.key.ssrc, [&](std::uint32_t other) {
         if (pool_.at(other).state == StreamState::bound && is_relay_copy(stream, pool_.at(other))) original = other;
     });
     if (original == StreamPool::kNone) return;
@@ -96,7 +102,7 @@ void Worker::bind_new(std::uint32_t slot) {
 // Unclaimed streams that turn out to be the other leg of one that was just bound.
 void Worker::bind_relay_copies(std::uint32_t slot) {
     const Stream& original = pool_.at(slot);
-    pool_.for_each_ssrc(original.key.ssrc, [&](std::uint32_t other) {
+    pool_.for_each_unclaimed(original.key.ssrc, [&](std::uint32_t other) {
         const Stream& stream = pool_.at(other);
         if (other == slot || stream.state != StreamState::look_back || !is_relay_copy(stream, original)) return;
         for (std::size_t i = 0; i < original.sessions; ++i) bind(other, {original.session[i], original.sender}, true);
@@ -138,17 +144,27 @@ void Worker::bind(std::uint32_t slot, SessionMatch match, bool relay_copy) {
     if (stream.sessions == kSessionsPerStream || carries(stream, match.session)) return;
     MediaSession* session = sessions_.find(match.session);
     if (session == nullptr) return;
+    // Anybody can send to a port that a call has named, or forge a sender: a flood must not take all slots.
+    if (session->streams.size() >= (match.exact ? kExactStreamsPerSession : kStreamsPerSession)) return;
     const CallParty sender = relay_copy || match.exact ? match.sender : refine_sender(stream, match);
     if (stream.state == StreamState::look_back) begin_with_oldest(stream);
-    if (!settle_srtp(stream, *session, sender)) return;
+    if (!settle_srtp(stream, *session, sender)) {
+        look_back_.prove(slot, stream.last_arrival_ns);
+        return;
+    }
     session->streams.push_back(slot);
     stream.jitter.forget_clock();  // the session may know it
     stream.session[stream.sessions++] = match.session;
     if (stream.state == StreamState::look_back) {
-        stream.state = StreamState::bound;
+        pool_.claim(slot);
+        look_back_.leave(slot);
         stream.sender = sender;
         stream.relay_copy = relay_copy;
         stream.handle.session_id = match.session;
+        tally_.held -= stream.counters.stored;
+        tally_.stored += stream.counters.stored;
+        counters_.look_back.subtract();
+        counters_.bound.add();
         // As many places as there are streams: never full.
         [[maybe_unused]] const bool pushed = links_.writer.opened.push(&stream.handle);
     }
@@ -260,11 +276,15 @@ void Worker::finish_stream(std::uint32_t slot) {
     Stream& stream = pool_.at(slot);
     pool_.detach(slot);
     if (stream.state == StreamState::look_back) {
-        drop(DropReason::unwatched, stream.counters.stored);
+        look_back_.leave(slot);
+        drop_held(stream, stream.counters.stored);
+        counters_.look_back.subtract();
         pool_.release(slot);
         return;
     }
     stream.state = StreamState::closing;
+    counters_.bound.subtract();
+    counters_.closing.add();
     ends_pending_.push_back(slot);
 }
 
@@ -286,7 +306,10 @@ void Worker::push_ends() {
 }
 
 void Worker::take_returned() {
-    while (const auto handle = links_.writer.returned.pop()) pool_.release((*handle)->slot);
+    while (const auto handle = links_.writer.returned.pop()) {
+        pool_.release((*handle)->slot);
+        counters_.closing.subtract();
+    }
 }
 
 void Worker::end_session(std::uint64_t session) {

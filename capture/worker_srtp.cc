@@ -237,8 +237,7 @@ void Worker::convert_look_back(Stream& stream) {
         stream.counters.payload_bytes += payload.size();
     });
     stream.whole_packets = false;
-    counters_.stored.add(stream.counters.stored -
-                         frames);  // modulo 2^64: those that were not kept are counted elsewhere
+    tally_.held -= frames - stream.counters.stored;  // those that were not kept are counted as dropped
 }
 
 }  // namespace spantape

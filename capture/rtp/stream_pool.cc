@@ -16,7 +16,8 @@ StreamPool::StreamPool(std::uint16_t worker, std::uint32_t slots, std::size_t ri
       table_(slots),
       by_destination_(slots),
       by_source_(slots),
-      by_ssrc_(slots) {
+      unclaimed_by_ssrc_(slots),
+      claimed_by_ssrc_(slots) {
     free_.reserve(slots);
 }
 
@@ -82,8 +83,15 @@ std::uint32_t StreamPool::open(const FlowKey& key, std::uint64_t hash, std::uint
     table_.insert(hash, slot);
     by_destination_.insert(hash_of(key.destination), slot);
     by_source_.insert(hash_of(key.source), slot);
-    by_ssrc_.insert(mix_bits(key.ssrc), slot);
+    unclaimed_by_ssrc_.insert(mix_bits(key.ssrc), slot);
     return slot;
+}
+
+void StreamPool::claim(std::uint32_t slot) {
+    Stream& stream = streams_[slot];
+    unclaimed_by_ssrc_.erase(mix_bits(stream.key.ssrc), slot);
+    claimed_by_ssrc_.insert(mix_bits(stream.key.ssrc), slot);
+    stream.state = StreamState::bound;
 }
 
 void StreamPool::detach(std::uint32_t slot) {
@@ -92,7 +100,8 @@ void StreamPool::detach(std::uint32_t slot) {
     table_.erase(stream.hash, slot, [this](std::uint32_t other) { return streams_[other].hash; });
     by_destination_.erase(hash_of(stream.key.destination), slot);
     by_source_.erase(hash_of(stream.key.source), slot);
-    by_ssrc_.erase(mix_bits(stream.key.ssrc), slot);
+    (stream.state == StreamState::look_back ? unclaimed_by_ssrc_ : claimed_by_ssrc_)
+        .erase(mix_bits(stream.key.ssrc), slot);
 }
 
 void StreamPool::release(std::uint32_t slot) {

@@ -52,6 +52,7 @@ struct alignas(64) Stream {
     SequenceTracker tracker;
     JitterMeter jitter;
     StreamCounters counters;
+    std::uint8_t source = 0;      // Packet::source of its first frame
     TimeNs first_arrival_ns = 0;  // of the oldest frame kept, once bound
     CallParty sender = CallParty::caller;
     bool relay_copy = false;
@@ -108,12 +109,15 @@ public:
 
     // A new look-back stream, its ring empty; kNone when no slot is free.
     std::uint32_t open(const FlowKey& key, std::uint64_t hash, std::uint64_t stream_id);
+    // A session has claimed the look-back stream.
+    void claim(std::uint32_t slot);
     // Not found by its flow any more; the slot stays taken until release().
     void detach(std::uint32_t slot);
     // The slot may be used again; detach() came before.
     void release(std::uint32_t slot);
 
-    // Streams in the table that send to `endpoint`, come from it, or carry `ssrc` (others may be among them: check).
+    // Streams in the table that send to `endpoint`, come from it, or carry `ssrc`, claimed by a session or not (others
+    // may be among them: check).
     template <class Visit>
     void for_each_to(const Endpoint& endpoint, Visit visit) const {
         by_destination_.for_each(hash_of(endpoint), visit);
@@ -123,8 +127,19 @@ public:
         by_source_.for_each(hash_of(endpoint), visit);
     }
     template <class Visit>
+    void for_each_unclaimed(std::uint32_t ssrc, Visit visit) const {
+        unclaimed_by_ssrc_.for_each(mix_bits(ssrc), visit);
+    }
+    // Both; of unclaimed ones the newest.
+    template <class Visit>
     void for_each_ssrc(std::uint32_t ssrc, Visit visit) const {
-        by_ssrc_.for_each(mix_bits(ssrc), visit);
+        constexpr std::size_t kUnclaimed = 256;  // a flood may put all streams under one SSRC
+        for_each_claimed(ssrc, visit);
+        unclaimed_by_ssrc_.for_each(mix_bits(ssrc), visit, kUnclaimed);
+    }
+    template <class Visit>
+    void for_each_claimed(std::uint32_t ssrc, Visit visit) const {
+        claimed_by_ssrc_.for_each(mix_bits(ssrc), visit);
     }
 
 private:
@@ -142,7 +157,8 @@ private:
     FlowTable table_;
     SlotIndex by_destination_;
     SlotIndex by_source_;
-    SlotIndex by_ssrc_;
+    SlotIndex unclaimed_by_ssrc_;
+    SlotIndex claimed_by_ssrc_;
 };
 
 }  // namespace spantape

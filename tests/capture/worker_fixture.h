@@ -68,17 +68,18 @@ protected:
         : links_(streams, control_, signalling_),
           worker_({.max_streams = streams, .ring_bytes = 4096, .media_timeout_ns = 5 * kNsPerSecond}, {}, links_) {}
 
+    // As from a file, which waits, or from the wire, which does not.
     void send(const Endpoint& from, const Endpoint& to, const Bytes& payload, TimeNs time_ns = -1) {
         if (time_ns < 0) time_ns = now_ns_ += 20 * kNsPerMs;
         send_ip(udp(from, to, payload), time_ns);
     }
-    void send_ip(const Bytes& bytes, TimeNs time_ns, bool lossless = true) {
-        const Packet packet{bytes.data(),
-                            static_cast<std::uint32_t>(bytes.size()),
-                            static_cast<std::uint32_t>(bytes.size()),
-                            time_ns,
-                            LinkType::raw_ip,
-                            0};
+    void send_live(const Endpoint& from, const Endpoint& to, const Bytes& payload, std::uint8_t source = 0) {
+        process(udp(from, to, payload), now_ns_, source, false);
+    }
+    void send_ip(const Bytes& bytes, TimeNs time_ns, bool lossless = true) { process(bytes, time_ns, 0, lossless); }
+    void process(const Bytes& bytes, TimeNs time_ns, std::uint8_t source, bool lossless) {
+        const auto size = static_cast<std::uint32_t>(bytes.size());
+        const Packet packet{bytes.data(), size, size, time_ns, LinkType::raw_ip, source};
         worker_.process(std::span(&packet, 1), lossless);
     }
     // Raw IP packets as one burst.
@@ -121,6 +122,7 @@ protected:
         }
         return records;
     }
+    const WorkerCounters& counters() { return worker_.counters(); }
     std::uint64_t drops(DropReason reason) { return worker_.counters().drops[static_cast<std::size_t>(reason)].get(); }
 
     Wakeup control_, signalling_;

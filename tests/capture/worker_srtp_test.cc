@@ -118,11 +118,7 @@ protected:
     [[nodiscard]] std::uint64_t drops(DropReason reason) const {
         return worker_.counters().drops[static_cast<std::size_t>(reason)].get();
     }
-    void expect_every_packet_counted_once() {
-        std::uint64_t counted = worker_.counters().stored.get();
-        for (const auto& drop : worker_.counters().drops) counted += drop.get();
-        EXPECT_EQ(counted, sent_);
-    }
+    void expect_every_packet_counted_once() { EXPECT_EQ(accounted(worker_.counters()), sent_); }
 
     Wakeup control_, signalling_;
     WorkerLinks links_;

@@ -370,11 +370,7 @@ TEST_F(WorkerTest, EveryPacketIsStoredForwardedOrCountedUnderOneReason) {
     }
     now_ns_ += 60 * kNsPerSecond;
     send(kCaller, kCallee, Bytes{});
-    const WorkerCounters& counters = worker_.counters();
-    std::uint64_t counted =
-        counters.stored.get() + counters.sip_messages.get() + counters.sip_segments.get() + counters.rtcp_reports.get();
-    for (const auto& drop : worker_.counters().drops) counted += drop.get();
-    EXPECT_EQ(counted, worker_.counters().packets.get());
+    EXPECT_EQ(accounted(worker_.counters()), worker_.counters().packets.get());
 }
 
 }  // namespace
