@@ -2,9 +2,7 @@
 #include "appliance/control_plane.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <boost/asio/io_context.hpp>
@@ -14,6 +12,11 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "api/functions/functions.h"
+#include "appliance/loss_report.h"
+#include "appliance/metrics.h"
+#include "appliance/rate_limited_log.h"
+#include "appliance/statistics.h"
+#include "appliance/status_document.h"
 
 namespace spantape {
 
@@ -24,30 +27,34 @@ namespace asio = boost::asio;
 constexpr std::size_t kPoolThreads = 2;
 constexpr int kInputsPerTurn = 4096;  // then the sockets are served
 constexpr std::uint64_t kNumbersAtOnce = 100;
+constexpr std::uint64_t kMostNumbersAtOnce = 100'000;
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kStopPatience = std::chrono::seconds(30);
 
 // Numbers of a series, taken from the index in blocks. A new block is taken when the old one is used up: one synced
-// write for kNumbersAtOnce recordings.
+// write for kNumbersAtOnce recordings; for more where a flood uses them up, so that it is one a second or so.
 class Numbers {
 public:
     explicit Numbers(Index& index) : index_(index) {}
     std::uint64_t next(const std::string& series) {
         Block& block = blocks_[series];
         if (block.next == block.end) {
-            const auto first = index_.take_numbers(series, kNumbersAtOnce);
+            const TimeNs now_ns = monotonic_ns();
+            const bool used_up_quickly = now_ns - block.taken_ns < kNsPerSecond;
+            block.numbers = used_up_quickly ? std::min(block.numbers * 2, kMostNumbersAtOnce) : kNumbersAtOnce;
+            block.taken_ns = now_ns;
+            const auto first = index_.take_numbers(series, block.numbers);
             // Without an index the numbers go on, so that recording does; recover() will find them taken.
-            if (first)
-                block = {*first, *first + kNumbersAtOnce};
-            else
-                block.end += kNumbersAtOnce;
+            if (first) block.next = block.end = *first;
+            block.end += block.numbers;
         }
         return block.next++;
     }
 
 private:
     struct Block {
-        std::uint64_t next = 1, end = 1;
+        std::uint64_t next = 1, end = 1, numbers = kNumbersAtOnce;
+        TimeNs taken_ns = -kNsPerSecond;
     };
     Index& index_;
     std::map<std::string, Block> blocks_;
@@ -109,7 +116,12 @@ public:
 
     Result<> listen() {
         if (!options_.serve) return {};
-        auto servers = api::Servers::start(io_, pool_, options_.servers, functions_);
+        api::ServerOptions with_pages = options_.servers;
+        with_pages.page = [this](std::string_view path) -> std::optional<api::TextPage> {
+            if (path != "/metrics") return std::nullopt;
+            return api::TextPage{kMetricsContentType, metrics_text(statistics())};
+        };
+        auto servers = api::Servers::start(io_, pool_, with_pages, functions_);
         if (!servers) return std::unexpected(servers.error());
         servers_ = std::move(*servers);
         return {};
@@ -128,7 +140,7 @@ public:
         return {};
     }
 
-    std::vector<api::Element> status() const override;
+    std::vector<api::Element> status() const override { return status_document(statistics(), rates_); }
 
     // --- ControlOutputs
     void decide(const Decision& decision) override {
@@ -164,9 +176,10 @@ public:
             }
         return drops;
     }
-    void log(const std::string& line) override { options_.log("warning", line); }
+    void log(const std::string& line) override { log_.say("control", line, monotonic_ns()); }
 
 private:
+    [[nodiscard]] Statistics statistics() const;
     [[nodiscard]] TimeNs now() const { return live_ ? wall_clock_ns() : capture_now_ns_; }
 
     void decide(std::size_t worker, const Decision& decision) {
@@ -256,9 +269,18 @@ private:
             if (live_) control_.on_tick(wall_clock_ns());
             retry_outputs();
             if (finishing_) advance_finish();
+            watch_losses();
             if (options_.progress) options_.progress(packets());
             schedule_tick();
         });
+    }
+
+    // Ten times a second; looks once a second.
+    void watch_losses() {
+        const TimeNs now_ns = monotonic_ns();
+        log_.tick(now_ns);
+        if (!rates_.sample(now_ns, links_.captures)) return;
+        for (const std::string& line : losses_.lines(statistics())) options_.log("warning", line);
     }
 
     void sources_ended() {
@@ -305,20 +327,6 @@ private:
             stop_loop();
     }
 
-    // The time that this share of the decisions took at most, in microseconds; 0: there were none.
-    [[nodiscard]] std::uint64_t decision_us(double share) const {
-        std::array<std::uint64_t, LatencyHistogram::kBuckets> counts{};
-        for (const Worker* capture : links_.captures)
-            for (std::size_t bucket = 0; bucket < counts.size(); ++bucket)
-                counts[bucket] += capture->counters().decisions.count(bucket);
-        const auto all = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
-        const double wanted = share * static_cast<double>(all);
-        std::uint64_t below = 0;
-        for (std::size_t bucket = 0; bucket < counts.size() && all != 0; ++bucket)
-            if (below += counts[bucket]; static_cast<double>(below) >= wanted)
-                return LatencyHistogram::limit_us(bucket);
-        return 0;
-    }
     [[nodiscard]] std::uint64_t packets() const {
         std::uint64_t packets = 0;
         for (const Worker* capture : links_.captures) packets += capture->counters().packets.get();
@@ -346,6 +354,10 @@ private:
     TimeNs capture_now_ns_ = 0;
     std::vector<std::uint64_t> completed_;
     std::uint64_t recordings_completed_ = 0;
+    const TimeNs started_ns_ = monotonic_ns();
+    Rates rates_;
+    LossReport losses_;
+    RateLimitedLog log_{[this](const std::string& line) { options_.log("warning", line); }};
     std::atomic<bool> stop_requested_{false};
     bool finishing_ = false;
     bool flush_sent_ = false;
@@ -353,71 +365,25 @@ private:
     std::string failure_;
 };
 
-std::vector<api::Element> Plane::status() const {
-    std::vector<api::Element> out;
-    const auto add = [&](std::string name, std::uint64_t value) {
-        out.push_back({std::move(name), fmt::to_string(value), {}});
-    };
-    const auto sum = [&](auto value) {
-        std::uint64_t total = 0;
-        for (const Worker* capture : links_.captures) total += value(capture->counters());
-        return total;
-    };
-    add("WORKERS", links_.captures.size());
-    add("PACKETS", packets());
-    add("RTPFRAMES", sum([](const WorkerCounters& c) { return c.frames.get(); }));
-    add("FRAMESSTORED", sum([](const WorkerCounters& c) { return c.stored.get(); }));
-    add("SIPMESSAGES", sum([](const WorkerCounters& c) { return c.sip_messages.get(); }));
-    add("RTCPREPORTS", sum([](const WorkerCounters& c) { return c.rtcp_reports.get(); }));
-    add("SIPTCPSEGMENTS", sum([](const WorkerCounters& c) { return c.sip_segments.get(); }));
-    add("STREAMS", sum([](const WorkerCounters& c) { return c.streams.get(); }));
-    for (std::size_t reason = 1; reason < kDropReasons; ++reason) {
-        std::string name = "DROP_" + std::string(name_of(static_cast<DropReason>(reason)));
-        std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::toupper(c); });
-        add(std::move(name), sum([reason](const WorkerCounters& c) { return c.drops[reason].get(); }));
-    }
-    for (const Worker* capture : links_.captures)
-        for (const auto& source : capture->sources()) {
-            const SourceCounters counters = source->counters();
-            out.push_back({"SOURCE",
-                           {},
-                           {{"NAME", source->name(), {}},
-                            {"PACKETS", fmt::to_string(counters.packets), {}},
-                            {"BYTES", fmt::to_string(counters.bytes), {}},
-                            {"DROPPEDKERNEL", fmt::to_string(counters.dropped_kernel), {}},
-                            {"DROPPEDCARD", fmt::to_string(counters.dropped_card), {}},
-                            {"DROPPEDSPREAD", fmt::to_string(counters.dropped_spread), {}},
-                            {"ERROR", source->error(), {}}}});
-        }
-    add("DECISIONP50US", decision_us(0.5));
-    add("DECISIONP99US", decision_us(0.99));
-    const SignallingCounters& sip = links_.signalling->counters();
-    add("SIPUNDERSTOOD", sip.messages.get());
-    add("SIPMALFORMED", sip.malformed.get());
-    add("SIPDUPLICATES", sip.duplicates.get());
-    add("SIPOUTOFDIALOG", sip.out_of_dialog.get());
-    add("SIPTCPCONNECTIONS", sip.tcp_connections.get());
-    add("SIPTCPGAPS", sip.tcp_gaps.get());
-    add("SIPTCPRESYNCS", sip.tcp_resyncs.get());
-    add("SIPTCPEVICTED", sip.tcp_evicted.get());
-    const MediaWriterCounters& writer = links_.writer.counters();
-    add("CHUNKSWRITTEN", writer.chunks.load());
-    add("FRAMESWRITTEN", writer.frames.load());
-    add("BYTESWRITTEN", writer.bytes_written.load());
-    add("STORAGEFAILURES", writer.failures.load());
-    add("CALLSACTIVE", control_.active_calls());
-    add("CHANNELSINUSE", control_.channels().in_use());
-    add("RECORDINGSCOMPLETED", recordings_completed_);
-    if (servers_) {
-        const api::ServerCounters server = servers_->counters();
-        add("APICLIENTS", server.clients);
-        add("APISUBSCRIBERS", server.subscribers);
-        add("APIREQUESTS", server.requests);
-        add("APIBROKENREQUESTS", server.broken_requests);
-        add("APIREFUSED", server.refused);
-        add("APISUBSCRIBERSCUT", server.subscribers_cut);
-    }
-    return out;
+Statistics Plane::statistics() const {
+    Statistics all;
+    for (std::size_t worker = 0; worker < links_.workers.size(); ++worker)
+        all.workers.push_back(statistics_of(*links_.captures[worker], *links_.workers[worker]));
+    add_sources(links_.captures, options_.sources, all);
+    all.decisions = decisions_of(links_.captures);
+    all.signalling = statistics_of(*links_.signalling);
+    all.signalling.events_waiting = links_.sip_events.size();
+    all.writer = statistics_of(links_.writer);
+    all.writer.commands_waiting = links_.writer_commands.size();
+    all.writer.events_waiting = links_.writer_events.size();
+    all.control = {.calls = control_.active_calls(),
+                   .devices = control_.devices().size(),
+                   .channels_in_use = control_.channels().in_use(),
+                   .channels = control_.channels().all().size(),
+                   .recordings_completed = recordings_completed_};
+    if (servers_) all.servers = servers_->counters();
+    all.uptime_s = seconds(monotonic_ns() - started_ns_);
+    return all;
 }
 
 }  // namespace

@@ -8,8 +8,8 @@ namespace spantape {
 
 namespace {
 constexpr int kIdleWaitMs = 200;
+constexpr int kControlWaitMs = 1;
 constexpr int kMessagesPerTurn = 64;
-void raise_to(Counter& counter, std::uint64_t value) { counter.add(value - counter.get()); }
 }  // namespace
 
 Signalling::Signalling(SipLimits limits, std::vector<WorkerLinks*> workers, SpscQueue<SignallingEvent>& events,
@@ -32,6 +32,8 @@ Signalling::Signalling(SipLimits limits, std::vector<WorkerLinks*> workers, Spsc
 bool Signalling::step() {
     while (!waiting_.empty() && events_.push(std::move(waiting_.front()))) waiting_.pop_front();
     while (const auto call = forget_.pop()) dialogs_.forget(*call);
+    // What control cannot take yet waits on the workers' rings, which are bounded, and not here.
+    if (!waiting_.empty()) return false;
     bool any = false;
     for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
         for (int i = 0; i < kMessagesPerTurn && !workers_[worker]->signalling.front().empty(); ++i) {
@@ -40,7 +42,7 @@ bool Signalling::step() {
         }
     }
     if (any) publish_counters();
-    return any || !waiting_.empty();
+    return any;
 }
 
 void Signalling::take(WorkerLinks& links, std::uint16_t worker) {
@@ -88,23 +90,25 @@ void Signalling::emit(SignallingEvent&& event) {
 
 void Signalling::publish_counters() {
     const SipCounters now = dialogs_.counters();
-    raise_to(counters_.messages, now.messages);
-    raise_to(counters_.malformed, now.malformed);
-    raise_to(counters_.duplicates, now.duplicates);
-    raise_to(counters_.out_of_dialog, now.out_of_dialog);
-    raise_to(counters_.calls_evicted, now.calls_evicted);
+    counters_.messages.set(now.messages);
+    counters_.malformed.set(now.malformed);
+    counters_.duplicates.set(now.duplicates);
+    counters_.out_of_dialog.set(now.out_of_dialog);
+    counters_.calls.set(dialogs_.calls());
+    counters_.calls_evicted.set(now.calls_evicted);
     const SipTcpCounters& tcp = tcp_.counters();
-    raise_to(counters_.tcp_connections, tcp.connections);
-    raise_to(counters_.tcp_gaps, tcp.gaps);
-    raise_to(counters_.tcp_resyncs, tcp.resyncs);
-    raise_to(counters_.tcp_evicted, tcp.evicted);
+    counters_.tcp_connections.set(tcp.connections);
+    counters_.tcp_gaps.set(tcp.gaps);
+    counters_.tcp_resyncs.set(tcp.resyncs);
+    counters_.tcp_evicted.set(tcp.evicted);
 }
 
 void Signalling::run(const std::atomic<bool>& stop) {
     while (!stop.load(std::memory_order_relaxed)) {
         if (step()) continue;
         expire_while_idle();
-        own_wakeup_.wait(kIdleWaitMs, [this] {
+        own_wakeup_.wait(waiting_.empty() ? kIdleWaitMs : kControlWaitMs, [this] {
+            if (!waiting_.empty()) return true;
             return std::all_of(workers_.begin(), workers_.end(),
                                [](const WorkerLinks* links) { return links->signalling.used_bytes() == 0; });
         });

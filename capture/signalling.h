@@ -28,6 +28,7 @@ struct SignallingEvent {
 
 struct SignallingCounters {  // readable from any thread
     Counter messages, malformed, duplicates, out_of_dialog;
+    Counter calls;  // followed now
     Counter calls_evicted;
     Counter tcp_connections, tcp_gaps, tcp_resyncs, tcp_evicted;  // SipTcpCounters
 };

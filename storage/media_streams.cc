@@ -113,10 +113,31 @@ bool MediaStreams::anything_on_rings() const {
     });
 }
 
+void MediaStreams::Walk::note(std::size_t used, std::size_t capacity) {
+    ++rings;
+    used_bytes += used;
+    capacity_bytes += capacity;
+    fullest_permille = std::max<std::uint64_t>(fullest_permille, used * 1000 / capacity);
+    // Full to the brim belongs to the last step, exactly an eighth to the first.
+    ++by_fill[used == 0 ? 0 : std::min((used * RingFill::kSteps - 1) / capacity, RingFill::kSteps - 1)];
+}
+
+void MediaStreams::publish_walk() {
+    RingFill& fill = counters_.ring_fill;
+    fill.rings.set(walk_.rings);
+    fill.used_bytes.set(walk_.used_bytes);
+    fill.capacity_bytes.set(walk_.capacity_bytes);
+    fill.fullest_permille.set(walk_.fullest_permille);
+    fill.worst_permille.set(std::max(fill.worst_permille.get(), walk_.fullest_permille));
+    for (std::size_t step = 0; step < RingFill::kSteps; ++step) fill.by_fill[step].set(walk_.by_fill[step]);
+    walk_ = {};
+}
+
 Result<bool> MediaStreams::sweep(TimeNs now, bool all) {
     now_ = now;
     if (cursor_ == 0) {
         const TimeNs pause = kSweepBaseNs + kSweepStreamNs * static_cast<TimeNs>(open_streams_);
+        if (open_streams_ == 0 && counters_.ring_fill.rings.get() != 0) publish_walk();
         if (open_streams_ == 0 || (!hot_ && !all && now_ - swept_ns_ < pause)) return false;
         swept_ns_ = now_;
         hot_ = false;
@@ -127,14 +148,19 @@ Result<bool> MediaStreams::sweep(TimeNs now, bool all) {
         const Stream& stream = streams_[cursor_];
         if (stream.handle == nullptr) continue;
         const RecordRing& ring = stream.handle->ring;
-        const bool full = ring.used_bytes() > ring.capacity_bytes() / 2;
+        const std::size_t used = ring.used_bytes();
+        walk_.note(used, ring.capacity_bytes());
+        const bool full = used > ring.capacity_bytes() / 2;
         if (!full && !all && now_ - stream.drained_ns < drain_ns_) continue;
         hot_ |= full;
         const auto drained = drain(static_cast<std::uint32_t>(cursor_));
         if (!drained) return drained;
         worked |= *drained;
     }
-    if (cursor_ >= streams_.size()) cursor_ = 0;
+    if (cursor_ >= streams_.size()) {
+        cursor_ = 0;
+        publish_walk();
+    }
     return worked || cursor_ != 0;
 }
 

@@ -3,6 +3,7 @@
 // media writer (its thread owns it), apart from what becomes of the chunks later.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -60,6 +61,14 @@ private:
         StreamCounters counters;
     };
 
+    // What one walk over all rings has seen so far.
+    struct Walk {
+        std::uint64_t rings = 0, used_bytes = 0, capacity_bytes = 0, fullest_permille = 0;
+        std::array<std::uint64_t, RingFill::kSteps> by_fill{};
+        void note(std::size_t used, std::size_t capacity);
+    };
+
+    void publish_walk();
     void add_stream(StreamHandle& handle, std::uint32_t worker);
     void close_stream(std::uint32_t slot);
     Result<bool> drain(std::uint32_t slot);
@@ -83,6 +92,7 @@ private:
     std::unordered_map<std::uint64_t, std::uint32_t> sessions_;  // -> first of the streams linked by session
     std::size_t open_streams_ = 0;
     std::size_t cursor_ = 0;  // of the sweep
+    Walk walk_;
     TimeNs swept_ns_ = 0;
     bool hot_ = false;  // the last sweep found a ring more than half full: sweep again at once
     ChunkBuilder chunk_;

@@ -4,6 +4,7 @@
 // tests can turn it by hand with their own clock.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "capture/base/counters.h"
 #include "capture/base/spsc_queue.h"
 #include "capture/base/wakeup.h"
 #include "capture/rtp/stream_handle.h"
@@ -49,8 +51,18 @@ struct MediaWriterOptions {
     TimeNs flush_ns = kNsPerSecond;  // storage.flush: no audio stays in memory longer than this
 };
 
+// How full the streams' rings were when the writer last walked over all of them.
+struct RingFill {
+    static constexpr std::size_t kSteps = 8;
+    Counter rings, used_bytes, capacity_bytes;
+    Counter fullest_permille;
+    Counter worst_permille;               // the fullest of all walks
+    std::array<Counter, kSteps> by_fill;  // rings, by eighths; an empty one is in the first
+};
+
 struct MediaWriterCounters {  // readable from any thread
     std::atomic<std::uint64_t> chunks{0}, frames{0}, bytes_written{0}, recordings{0}, failures{0};
+    RingFill ring_fill;
 };
 
 class MediaWriter {

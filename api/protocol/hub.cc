@@ -59,6 +59,7 @@ void Hub::subscribe(std::shared_ptr<Connection> connection) {
 }
 
 void Hub::publish(const Event& event) {
+    ++counters.events;
     if (subscribers_.empty()) return;
     const EncodedEvent encoded = encode_event(event);
     publishing_ = true;

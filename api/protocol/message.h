@@ -55,6 +55,12 @@ struct FileAnswer {
     std::function<Result<std::string>()> read;  // next piece; empty at the end
 };
 
+// A page of text that is no answer of the API.
+struct TextPage {
+    std::string content_type;
+    std::string text;
+};
+
 struct Reply {
     ResultCode code = ResultCode::API_OK;
     std::string message;  // RESULTMSG; the code's label when empty

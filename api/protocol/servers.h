@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -31,11 +32,14 @@ struct ServerOptions {
     int message_timeout_s = 30;
     bool result_type_error = false;  // api.result_type = "error"
     std::string xml_tls;             // XML API and events over TLS ("127.0.0.1:5622"); "" = off; needs the certificate
+    // Pages beside the API's, for GET under the same access rules: called on the control thread with the path; nullopt:
+    // no such page.
+    std::function<std::optional<TextPage>(std::string_view path)> page;
     std::function<void(const std::string& line)> log;  // what an operator should know; may be empty. Control thread
 };
 
 struct ServerCounters {
-    std::uint64_t connections = 0, requests = 0, broken_requests = 0, refused = 0, subscribers_cut = 0;
+    std::uint64_t connections = 0, requests = 0, broken_requests = 0, refused = 0, events = 0, subscribers_cut = 0;
     std::size_t clients = 0, subscribers = 0;
 };
 

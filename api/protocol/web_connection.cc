@@ -8,7 +8,7 @@
 #include <boost/asio/post.hpp>
 
 #include "api/protocol/byte_range.h"
-#include "api/protocol/http_writer.h"
+#include "api/protocol/url_codec.h"
 #include "api/protocol/web_request.h"
 
 namespace spantape::api {
@@ -86,6 +86,7 @@ void WebConnection::take(const HttpRequest& request) {
     clear_deadline();
     message_timed_ = false;
     exchange_ = {request.method == "HEAD", request.keep_alive, request.chunked_answer, request.range, "", ""};
+    if (take_page(request)) return;
     const auto parsed = parse_web_request(request);
     if (!parsed) return fault(parsed.error());
     ++hub().counters.requests;
@@ -101,6 +102,16 @@ void WebConnection::take(const HttpRequest& request) {
     hub().handler.handle(asked, client_, [weak = weak_from_this(), sequence = sequence_](Reply&& reply) {
         if (const auto self = weak.lock()) static_cast<WebConnection&>(*self).answer(sequence, std::move(reply));
     });
+}
+
+// True when it was for a page beside the API.
+bool WebConnection::take_page(const HttpRequest& request) {
+    if (!hub().options.page || (request.method != "GET" && request.method != "HEAD")) return false;
+    const auto target = split_target(request.target);
+    const auto page = target ? hub().options.page(target->path) : std::nullopt;
+    if (!page) return false;
+    answer_document(page->text, page->content_type);
+    return true;
 }
 
 // A request that is whole but not for the API.
@@ -134,8 +145,9 @@ void WebConnection::answer(std::uint64_t sequence, Reply&& reply) {
     if (!processing_) process();
 }
 
-void WebConnection::answer_document(std::string_view document) {
+void WebConnection::answer_document(std::string_view document, std::string_view content_type) {
     HttpHeader header;
+    header.content_type = content_type;
     header.content_bytes = document.size();
     header.keep_alive = exchange_.keep_alive;
     append_http_header(out(), header);

@@ -7,6 +7,7 @@
 
 #include "api/protocol/connection.h"
 #include "api/protocol/http_reader.h"
+#include "api/protocol/http_writer.h"
 
 namespace spantape::api {
 
@@ -44,11 +45,12 @@ private:
 
     void process();
     void take(const HttpRequest& request);
+    bool take_page(const HttpRequest& request);
     void fault(const HttpFault& fault);
     void break_off(const HttpFault& fault);
     void watch_time();
     void answer(std::uint64_t sequence, Reply&& reply);
-    void answer_document(std::string_view document);
+    void answer_document(std::string_view document, std::string_view content_type = HttpHeader{}.content_type);
     void begin_file(FileAnswer&& file);
     void read_piece();
     void piece_read(const Result<std::string>& piece);

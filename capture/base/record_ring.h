@@ -83,9 +83,10 @@ public:
         head_.store(head + footprint(bytes), std::memory_order_release);
     }
 
-    // Either side; a moment's view.
+    // Any thread; a moment's view.
     [[nodiscard]] std::size_t used_bytes() const {
-        return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire);
+        const std::size_t head = head_.load(std::memory_order_acquire);  // first: the tail never falls behind it
+        return tail_.load(std::memory_order_acquire) - head;
     }
     [[nodiscard]] std::size_t capacity_bytes() const { return consumer_capacity_; }
 

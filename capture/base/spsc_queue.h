@@ -49,7 +49,11 @@ public:
         return value;
     }
 
-    // Either side; a moment's view.
+    // Any thread; a moment's view.
+    [[nodiscard]] std::size_t size() const {
+        const std::size_t head = head_.load(std::memory_order_acquire);
+        return tail_.load(std::memory_order_acquire) - head;
+    }
     [[nodiscard]] bool empty() const {
         return head_.load(std::memory_order_acquire) == tail_.load(std::memory_order_acquire);
     }

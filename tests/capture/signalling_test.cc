@@ -82,5 +82,27 @@ TEST_F(SignallingTest, ADatagramMovesTheClockOfWhatWaits) {
     EXPECT_EQ(story(), "SMSMSM");
 }
 
+// When control is slow, messages wait on the ring, which is bounded, and none of what they tell is lost.
+TEST_F(SignallingTest, WhatControlCannotTakeYetWaitsOnTheRing) {
+    const auto datagram = [](int number) {
+        return SignallingRecord{.source = sip_test::at("192.0.2.8", static_cast<std::uint16_t>(number)),
+                                .destination = sip_test::at("192.0.2.9")};
+    };
+    for (int n = 1; n <= 1000; ++n) put(datagram(n), invite("call-" + std::to_string(n)));
+    EXPECT_LT(signalling_.counters().messages.get(), 100u);
+    EXPECT_GT(links_.signalling.used_bytes(), 900u * 300);
+    std::uint64_t started = 0;
+    for (int turn = 0; turn < 1000; ++turn) {
+        while (const auto event = events_.pop())
+            if (const auto* call = std::get_if<SipCallStarted>(&event->event.what)) {
+                EXPECT_EQ(call->call, ++started);
+            }
+        signalling_.step();
+    }
+    EXPECT_EQ(started, 1000u);
+    EXPECT_EQ(links_.signalling.used_bytes(), 0u);
+    EXPECT_EQ(signalling_.counters().calls.get(), 1000u);
+}
+
 }  // namespace
 }  // namespace spantape

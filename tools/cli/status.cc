@@ -3,12 +3,12 @@
 // APPLIANCESTATUS).
 #include <algorithm>
 #include <charconv>
-#include <map>
 #include <set>
 
 #include <boost/json/serialize.hpp>
 
 #include "tools/cli/commands.h"
+#include "tools/cli/status_text.h"
 #include "tools/cli/table.h"
 #include "tools/cli/xml_client.h"
 
@@ -88,18 +88,6 @@ json::object status_json(const api::Element& status) {
     return object;
 }
 
-void add_status_rows(const api::Element& status, const std::string& prefix, Table& table) {
-    std::map<std::string, int> numbers;  // of sections with the same name
-    for (const api::Element& each : status.children) {
-        if (prefix.empty() && kHeadOfResult.contains(each.name)) continue;
-        if (each.children.empty()) {
-            table.add({prefix + each.name, each.text});
-        } else {
-            add_status_rows(each, fmt::format("{}{}{}.", prefix, each.name, ++numbers[each.name]), table);
-        }
-    }
-}
-
 }  // namespace
 
 int run(const DevicesCommand& command, const Console& console) {
@@ -169,9 +157,7 @@ int run(const StatusCommand& command, const Console& console) {
         console.out << json::serialize(status_json(*result)) << '\n';
         return kFine;
     }
-    Table table({{"NAME", Align::left}, {"VALUE", Align::left}});
-    add_status_rows(*result, "", table);
-    console.out << table.text(console.width);
+    console.out << status_text(*result, console.width);
     return kFine;
 }
 

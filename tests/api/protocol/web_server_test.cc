@@ -47,6 +47,27 @@ TEST(WebServer, PageAndParameterNamesInAnyCaseByGetOrPost) {
     EXPECT_EQ(element(response.body, "USER1"), "a&amp;b");
 }
 
+TEST(WebServer, ServesPagesBesideTheApi) {
+    ServerOptions options;
+    options.page = [](std::string_view path) -> std::optional<TextPage> {
+        if (path != "/metrics") return std::nullopt;
+        return TextPage{"text/plain; version=0.0.4", "up 1\n"};
+    };
+    TestAppliance appliance(options);
+    TestClient client(appliance.port("webapi"));
+    client.send("GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    const auto page = client.response();
+    EXPECT_EQ(page.status, 200);
+    EXPECT_EQ(page.fields.at("content-type"), "text/plain; version=0.0.4");
+    EXPECT_EQ(page.body, "up 1\n");
+    client.send("GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(client.response().status, 404);
+    client.send("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(client.response().status, 404);
+    client.send(get("type=test&requestid=1"));  // the connection goes on
+    EXPECT_EQ(client.response().status, 200);
+}
+
 TEST(WebServer, ErrorsOfTheApiAreResults) {
     TestAppliance appliance;
     TestClient client(appliance.port("webapi"));

@@ -199,6 +199,28 @@ TEST(MediaWriter, ARingMoreThanHalfFullIsDrainedAtOnce) {
     rig.expect_stored(stream);
 }
 
+TEST(MediaWriter, SaysHowFullTheRingsAre) {
+    const TemporaryDirectory directory;
+    Rig rig(small(directory.path()));
+    TestStream fuller(1, 10), emptier(2, 10);
+    rig.open(fuller);
+    rig.open(emptier);
+    while (fuller.handle.ring.used_bytes() * 8 < kRingBytes * 3) ASSERT_TRUE(fuller.put_frame(kNsPerSecond));
+    const RingFill& fill = rig.writer->counters().ring_fill;
+    const auto used_bytes = fuller.handle.ring.used_bytes();
+    rig.turn(10 * kNsPerMs);
+    EXPECT_EQ(fill.rings.get(), 2u);
+    EXPECT_EQ(fill.used_bytes.get(), used_bytes);
+    EXPECT_EQ(fill.capacity_bytes.get(), 2 * kRingBytes);
+    EXPECT_EQ(fill.fullest_permille.get(), used_bytes * 1000 / kRingBytes);
+    EXPECT_EQ(fill.by_fill[0].get(), 1u);
+    EXPECT_EQ(fill.by_fill[3].get(), 1u);
+    ASSERT_TRUE(rig.flush_all(1));
+    rig.turn(100 * kNsPerMs);
+    EXPECT_EQ(fill.used_bytes.get(), 0u);
+    EXPECT_EQ(fill.worst_permille.get(), used_bytes * 1000 / kRingBytes);
+}
+
 TEST(MediaWriter, WhatLiesBetweenPauseAndResumeIsCountedAndNotStored) {
     const TemporaryDirectory directory;
     Rig rig(small(directory.path()));

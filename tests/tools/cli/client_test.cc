@@ -94,19 +94,27 @@ TEST(Channels, IdleOnesAreOnlyCountedUnlessAskedFor) {
     EXPECT_THAT(ran(ChannelsCommand{server.address(), true}).out, HasSubstr("      1  Idle\n"));
 }
 
-TEST(Status, ShowsCountersAndSourcesInTableAndJson) {
+TEST(Status, ShowsCountersAndSourcesToAPersonAndInJson) {
     const std::string status =
-        "<PACKETS>12</PACKETS><SOURCE><NAME>pcap:eth1</NAME><BYTES>5</BYTES></SOURCE><SOURCE><NAME>007</NAME></SOURCE>";
+        "<VERSION>0.1</VERSION><UPTIMESECONDS>3700</UPTIMESECONDS><WORKERS>1</WORKERS><PACKETS>1234567</PACKETS>"
+        "<DROP_DUPLICATE>5</DROP_DUPLICATE><DROP_RTCP>0</DROP_RTCP><NEWVALUE>77</NEWVALUE>"
+        "<WORKER><NUMBER>0</NUMBER><BUSYPERCENT>37</BUSYPERCENT><DROP_DUPLICATE>5</DROP_DUPLICATE></WORKER>"
+        "<SOURCE><NAME>pcap:eth1</NAME><BYTES>5</BYTES></SOURCE><SOURCE><NAME>007</NAME></SOURCE>";
     {
         FakeServer server(answering(result("APPLIANCESTATUS", status)));
-        EXPECT_EQ(ran(StatusCommand{server.address()}).out,
-                  "NAME           VALUE\n"
-                  "PACKETS        12\n"
-                  "SOURCE1.NAME   pcap:eth1\n"
-                  "SOURCE1.BYTES  5\n"
-                  "SOURCE2.NAME   007\n");
+        const std::string shown = ran(StatusCommand{server.address()}).out;
+        EXPECT_THAT(shown, HasSubstr("Spantape 0.1, up 1 h 1 min, workers: 1"));
+        EXPECT_THAT(shown, HasSubstr("1,234,567  from all sources"));
+        EXPECT_THAT(shown, HasSubstr("5  RTP seen before"));
+        EXPECT_THAT(shown, HasSubstr("37 %"));
+        EXPECT_THAT(shown, HasSubstr("duplicate 5"));
+        EXPECT_THAT(shown, HasSubstr("pcap:eth1"));
+        EXPECT_THAT(shown, Not(HasSubstr("rtcp")));
+        EXPECT_THAT(shown, HasSubstr("NEWVALUE    77"));
     }
-    FakeServer server(answering(result("APPLIANCESTATUS", status)));
+    FakeServer server(answering(result("APPLIANCESTATUS",
+                                       "<PACKETS>12</PACKETS><SOURCE><NAME>pcap:eth1</NAME><BYTES>5</BYTES></"
+                                       "SOURCE><SOURCE><NAME>007</NAME></SOURCE>")));
     EXPECT_EQ(ran(StatusCommand{server.address(), true}).out,
               R"({"packets":12,"source":[{"name":"pcap:eth1","bytes":5},{"name":"007"}]})"
               "\n");
