@@ -20,6 +20,15 @@ namespace {
 constexpr std::uint32_t kStreamsBeside = 4096;  // look-back and unclaimed ones, beside those of the channels
 constexpr std::uint32_t kStreamsPerChannel = 4;
 
+// Calls that signalling follows at once: far more than are recorded, and not so many that a flood of INVITEs fills the
+// memory (some 6 KB a call, all told).
+SipLimits sip_limits(const ApplianceOptions& options) {
+    constexpr std::size_t kCallsBeside = 20'000;
+    SipLimits limits;
+    limits.max_calls = std::min(limits.max_calls, options.channels * std::size_t{4} + kCallsBeside);
+    return limits;
+}
+
 std::uint32_t streams_per_worker(const ApplianceOptions& options) {
     if (options.max_streams != 0) return options.max_streams;
     return options.channels * kStreamsPerChannel + kStreamsBeside;
@@ -104,8 +113,8 @@ public:
         }
         std::vector<WorkerLinks*> links;
         for (const auto& link : links_) links.push_back(link.get());
-        signalling_ = std::make_unique<Signalling>(SipLimits{}, links, sip_events_, sip_forget_, signalling_wakeup_,
-                                                   control_wakeup_);
+        signalling_ = std::make_unique<Signalling>(sip_limits(options_), links, sip_events_, sip_forget_,
+                                                   signalling_wakeup_, control_wakeup_);
         writer_ = std::make_unique<MediaWriter>(MediaWriterOptions{options_.flush_ns}, *segments_, *index_, to_writer,
                                                 writer_commands_, writer_events_, control_wakeup_);
         std::vector<const Worker*> workers;

@@ -176,7 +176,7 @@ public:
             }
         return drops;
     }
-    void log(const std::string& line) override { log_.say("control", line, monotonic_ns()); }
+    void log(std::string_view kind, const std::string& line) override { log_.say(kind, line, monotonic_ns()); }
 
 private:
     [[nodiscard]] Statistics statistics() const;

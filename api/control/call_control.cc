@@ -111,7 +111,7 @@ void CallControl::on_writer(const WriterEvent& event) {
         if (idents.empty()) return;
         for (const std::uint64_t ident : idents.mapped()) stored(ident);
     } else if (const auto* failed = std::get_if<StorageFailed>(&event)) {
-        outputs_.log("storage: " + failed->message);
+        outputs_.log("storage", "storage: " + failed->message);
     }
 }
 
@@ -174,6 +174,28 @@ Device& CallControl::device(const std::string& id) {
     return found;
 }
 
+// A call on the device has ended. Of those known from calls alone so many are kept: a flood of calls between ever new
+// users must not fill the memory.
+void CallControl::note_idle(const Call& call) {
+    const auto ended = devices_.find(call.fields.device_id);
+    if (ended == devices_.end()) return;
+    ended->second.last_ended = call.number;
+    idle_devices_.emplace_back(ended->first, call.number);
+    const auto in_use = [](const CallPtr& one) { return one->active() || !one->recordings.empty(); };
+    // One comes, so one or two may have to go: those that are still being stored have their turn later.
+    for (int look = 0; look < 2 && idle_devices_.size() > options_.idle_devices; ++look) {
+        auto [id, number] = std::move(idle_devices_.front());
+        idle_devices_.pop_front();
+        const auto at = devices_.find(id);
+        if (at == devices_.end() || at->second.kept || at->second.last_ended != number) continue;
+        const auto& calls = at->second.calls;
+        if (std::none_of(calls.begin(), calls.end(), in_use))
+            devices_.erase(at);
+        else if (at->second.active_call() == nullptr)
+            idle_devices_.emplace_back(std::move(id), number);
+    }
+}
+
 const Device* CallControl::find_device(const DeviceAddress& who) const {
     if (!who.device_id.empty()) {
         const auto at = devices_.find(who.device_id);
@@ -203,6 +225,7 @@ Device* CallControl::resolve(const DeviceAddress& who, bool create) {
         if (!from.empty()) to = from;
     };
     if (create) {
+        found.kept = true;
         learn(who.device_alias, found.alias);
         learn(who.sys_user, found.sys_user);
         learn(who.crm_user, found.crm_user);

@@ -5,13 +5,16 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <regex>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "api/control/channels.h"
@@ -37,7 +40,8 @@ public:
     virtual bool filename_taken(const std::string& filename) = 0;
     virtual void completed(std::uint64_t ident) = 0;  // a recording is complete, durable and indexed
     virtual std::uint64_t dropped_by_kernel() = 0;    // packets, all sources, since start
-    virtual void log(const std::string& line) = 0;    // rare, worth a line: no free channel, ...
+    // Worth a line: no free channel, ...; may come in floods: `kind` tells which lines are of a kind.
+    virtual void log(std::string_view kind, const std::string& line) = 0;
 };
 
 struct ControlOptions {
@@ -48,6 +52,8 @@ struct ControlOptions {
     TimeNs media_timeout_ns = 60 * kNsPerSecond;
     std::string recording_path = "/var/lib/spantape";
     std::size_t workers = 1;
+    // Devices learned from calls alone and in none now: the oldest are forgotten when there are more.
+    std::size_t idle_devices = 20'000;
 };
 
 // How a function that names a device is addressed. Empty = not given.
@@ -137,11 +143,15 @@ private:
     void end_call(Call& call, TimeNs now_ns, const std::string& reason, bool linger);
     void write_documents(Call& call);
     void write_due_documents();
+    std::uint32_t take_channel(TimeNs now_ns);
+    void give_way(Call& call, ActiveRecording& recording, TimeNs now_ns);
+    [[nodiscard]] bool name_in_use(const Recording& recording, const std::string& name) const;
     void stored(std::uint64_t ident);
-    [[nodiscard]] std::string filename_for(const Recording& recording) const;
+    [[nodiscard]] std::string filename_for(const Recording& recording);
 
     // call_control.cc
     Device& device(const std::string& id);
+    void note_idle(const Call& call);
     Device* resolve(const DeviceAddress& who, bool create);
     void check_limits(Call& call);
     CallPtr new_call(Device& on, TimeNs now_ns);
@@ -154,11 +164,14 @@ private:
     std::vector<std::regex> device_match_;
     Channels channels_;
     std::map<std::string, Device> devices_;
+    // Devices without calls, with the number of the call that ended last; some of them in calls again, or kept.
+    std::deque<std::pair<std::string, std::uint64_t>> idle_devices_;
     std::unordered_map<std::string, std::vector<IpAddress>> registered_;    // user -> addresses, newest last
     std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;  // by id
     std::unordered_map<std::uint64_t, std::vector<CallPtr>> sip_calls_;     // by SipCallStarted::call
     std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sip_sessions_;
     std::unordered_map<std::uint64_t, CallPtr> open_calls_;    // active, or with recordings not yet durable; by number
+    std::map<std::uint64_t, CallPtr> without_media_;           // recordings that run and have no stream yet; by ident
     std::unordered_map<std::uint64_t, Recording> completing_;  // stopped, waiting to be durable; by ident
     std::unordered_map<std::uint64_t, std::vector<std::uint64_t>> flush_tokens_;  // token -> idents
     std::vector<CallPtr> documents_due_;
@@ -169,6 +182,9 @@ private:
     TimeNs now_ns_ = 0;
     TimeNs last_sweep_ns_ = 0;
     TimeNs cause_ns_ = 0;  // while a SIP event is worked on: its time
+    // Names given out for recordings that start in one second: the next number for each.
+    TimeNs names_second_ = 0;
+    std::unordered_map<std::string, int> next_name_;
 };
 
 }  // namespace spantape

@@ -72,6 +72,7 @@ void CallControl::stream_bound(Session& session, const WorkerEvent& event) {
     assign_payloads(session);
     const auto calls = session.calls;
     for (const CallPtr& call : calls) {
+        for (const auto& recording : call->recordings) without_media_.erase(recording->fields.ident);
         // Early media: the recording begins with it, not only with the answer.
         if (call->recordings.empty() && call->active() && (call->answer_ns != 0 || options_.record_unanswered))
             start_recording(*call, event.time_ns, false);

@@ -12,14 +12,15 @@
 namespace spantape {
 
 namespace {
-constexpr TimeNs kLingerNs = 500 * kNsPerMs;  // media still under way when the BYE is seen
-}
+constexpr TimeNs kLingerNs = 500 * kNsPerMs;      // media still under way when the BYE is seen
+constexpr TimeNs kFirstFrameNs = 200 * kNsPerMs;  // so long a recording may wait for media with nobody asking
+}  // namespace
 
 ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool partial) {
-    const std::uint32_t channel = channels_.take(now_ns);
+    const std::uint32_t channel = take_channel(now_ns);
     if (channel == 0) {
-        outputs_.log(fmt::format("call {} on device {} is not recorded: all {} channels are in use",
-                                 call.fields.global_call_id, call.fields.device_id, options_.channels));
+        outputs_.log("no_channel", fmt::format("call {} on device {} is not recorded: all {} channels are in use",
+                                               call.fields.global_call_id, call.fields.device_id, options_.channels));
         return nullptr;
     }
     auto recording = std::make_unique<ActiveRecording>();
@@ -40,6 +41,7 @@ ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool pa
     }
     call.recordings.push_back(std::move(recording));
     ActiveRecording& started = *call.recordings.back();
+    if (call.session->streams.empty()) without_media_[fields.ident] = call.shared_from_this();
     outputs_.put({document(call, started), false});
     channels_.set(channel, ChannelState::recording, now_ns);
     publish("RECORDINGSTARTED", call, &started.fields);
@@ -47,7 +49,7 @@ ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool pa
 }
 
 // manual: FILENAME; api-decisions: RECORDINGPATH/YYYYMMDD/DEVICE/DEVICE-HH-MM-SS.wav, -2, -3 … if taken.
-std::string CallControl::filename_for(const Recording& recording) const {
+std::string CallControl::filename_for(const Recording& recording) {
     std::string device = recording.device_id;
     std::replace_if(
         device.begin(), device.end(),
@@ -57,24 +59,63 @@ std::string CallControl::filename_for(const Recording& recording) const {
     const std::string base =
         fmt::format("{}/{:04}{:02}{:02}/{}/{}-{:02}-{:02}-{:02}", options_.recording_path, at.tm_year + 1900,
                     at.tm_mon + 1, at.tm_mday, device, device, at.tm_hour, at.tm_min, at.tm_sec);
-    const auto taken = [&](const std::string& name) {
-        if (outputs_.filename_taken(name)) return true;
-        const auto at_device = devices_.find(recording.device_id);
-        if (at_device == devices_.end()) return false;
-        for (const auto& call : at_device->second.calls)
-            for (const auto& other : call->recordings)
-                if (other->fields.filename == name) return true;
-        return std::any_of(completing_.begin(), completing_.end(),
-                           [&](const auto& entry) { return entry.second.filename == name; });
-    };
-    std::string name = base + ".wav";
-    for (int number = 2; taken(name); ++number) name = fmt::format("{}-{}.wav", base, number);
-    return name;
+    // Many calls on one device in one second: the numbers tried before are not tried again.
+    if (const TimeNs second = recording.start_ns / kNsPerSecond; std::exchange(names_second_, second) != second)
+        next_name_.clear();
+    int& number = next_name_.try_emplace(base, 1).first->second;
+    for (;; ++number) {
+        std::string name = number == 1 ? base + ".wav" : fmt::format("{}-{}.wav", base, number);
+        if (name_in_use(recording, name)) continue;
+        ++number;
+        return name;
+    }
+}
+
+bool CallControl::name_in_use(const Recording& recording, const std::string& name) const {
+    if (outputs_.filename_taken(name)) return true;
+    const auto at_device = devices_.find(recording.device_id);
+    if (at_device == devices_.end()) return false;
+    for (const auto& call : at_device->second.calls)
+        for (const auto& other : call->recordings)
+            if (other->fields.filename == name) return true;
+    return std::any_of(completing_.begin(), completing_.end(),
+                       [&](const auto& entry) { return entry.second.filename == name; });
+}
+
+// A free channel; with none, that of the recording that has waited longest for its first frame: a flood of calls
+// without media must not keep out those that have some. 0: every channel has media.
+std::uint32_t CallControl::take_channel(TimeNs now_ns) {
+    if (const std::uint32_t channel = channels_.take(now_ns)) return channel;
+    if (without_media_.empty()) return 0;
+    const auto& [first, holder] = *without_media_.begin();
+    const std::uint64_t ident = first;
+    const CallPtr call = holder;  // giving way takes it off the list
+    const auto recording = std::find_if(call->recordings.begin(), call->recordings.end(),
+                                        [&](const auto& one) { return one->fields.ident == ident; });
+    if (recording == call->recordings.end() || now_ns - (*recording)->fields.start_ns < kFirstFrameNs) return 0;
+    give_way(*call, **recording, now_ns);
+    return channels_.take(now_ns);
+}
+
+// The recording ends without media. Its call goes on, and is recorded anew when media comes and a channel is free.
+void CallControl::give_way(Call& call, ActiveRecording& recording, TimeNs now_ns) {
+    const std::uint64_t ident = recording.fields.ident;
+    outputs_.log("gave_way", fmt::format("call {} on device {} has no media yet: its channel goes to another",
+                                         call.fields.global_call_id, call.fields.device_id));
+    without_media_.erase(ident);
+    recording.stopped = true;
+    recording.fields.stop_ns = std::max(now_ns, recording.fields.start_ns);
+    recording.fields.ended_by = "no_media";
+    publish("RECORDINGSTOPPED", call, &recording.fields);
+    channels_.set(std::exchange(recording.fields.channel, 0), ChannelState::idle, now_ns);
+    complete(call, recording, true);  // nothing was stored that a flush would have to wait for
+    std::erase_if(call.recordings, [&](const auto& other) { return other->fields.ident == ident; });
 }
 
 // The recording takes no more; its document follows when its media is on disk.
 void CallControl::stop_recording(Call& call, ActiveRecording& recording, TimeNs now_ns) {
     if (recording.stopped) return;
+    without_media_.erase(recording.fields.ident);
     recording.stopped = true;
     recording.fields.stop_ns = std::max(now_ns, recording.fields.start_ns);
     recording.fields.dropped_kernel = outputs_.dropped_by_kernel() - recording.kernel_drops_before;
@@ -134,6 +175,7 @@ void CallControl::end_call(Call& call, TimeNs now_ns, const std::string& reason,
     call.stop_ns = std::max(now_ns, call.start_ns);
     call.ended_by = reason;
     --active_calls_;
+    note_idle(call);
     publish("CALLSTOP", call, nullptr);
     if (linger && call.recording_now() != nullptr) {
         call.finish_at_ns = now_ns_ + kLingerNs;

@@ -11,6 +11,7 @@ namespace spantape {
 namespace {
 constexpr TimeNs kMaxHoldTimeouts = 60;  // a call on hold without media ends after so many media_timeouts
 constexpr std::size_t kAddressesPerDevice = 4;
+constexpr std::size_t kOffersPerSession = 256;  // endpoints that one call may name
 
 void remember_address(std::vector<IpAddress>& addresses, const IpAddress& address) {
     std::erase(addresses, address);
@@ -117,6 +118,7 @@ void CallControl::sip_media(const SipCallMedia& media, TimeNs now_ns) {
         auto offer = std::find_if(session.offers.begin(), session.offers.end(), [&](const Session::Offer& known) {
             return known.endpoint == description.endpoint && known.party == description.party;
         });
+        if (offer == session.offers.end() && session.offers.size() >= kOffersPerSession) continue;
         if (offer == session.offers.end()) {
             session.offers.push_back(description);
         } else {
@@ -178,7 +180,7 @@ void CallControl::sip_registered(const SipRegistered& registered) {
     // A phone that registers is a device that calls can be started on.
     const bool ours = device_match_.empty() || is_device(registered.user);
     if (ours && registered.expires_s != 0 && !registered.user.empty() && devices_.size() < kMaxUsers)
-        device(registered.user);
+        device(registered.user).kept = true;
 }
 
 void CallControl::session_quiet(Session& session, const WorkerEvent& event, TimeNs now_ns) {

@@ -83,6 +83,8 @@ struct Call : std::enable_shared_from_this<Call> {
 
 struct Device {
     std::string id, alias, sys_user, crm_user, station;
+    std::uint64_t last_ended = 0;              // number of the call on it that ended last
+    bool kept = false;                         // the API named it, or it registered: never forgotten
     std::vector<IpAddress> addresses;          // its own, newest last; learned from REGISTER and from calls
     std::vector<std::shared_ptr<Call>> calls;  // active ones and the last that ended; oldest first
 

@@ -19,15 +19,21 @@ SipCall& CallTable::add(std::string call_id) {
     added.number = ++last_number_;
     added.call_id = std::move(call_id);
     by_call_id_.emplace(added.call_id, &added);
-    unanswered_.insert(added.number);
+    silent_.insert(added.number);
     by_number_.emplace(added.number, std::move(call));
     return added;
+}
+
+void CallTable::set_response_seen(SipCall& call) {
+    call.response_seen = true;
+    if (silent_.erase(call.number) != 0) unanswered_.insert(call.number);
 }
 
 void CallTable::set_answered(SipCall& call) {
     call.answered = true;
     call.retry_until_ns.reset();
     call.legs.clear();
+    silent_.erase(call.number);
     unanswered_.erase(call.number);
 }
 
@@ -40,12 +46,14 @@ void CallTable::set_deadline(SipCall& call, std::optional<TimeNs> deadline_ns) {
 
 void CallTable::remove(SipCall& call) {
     set_deadline(call, std::nullopt);
+    silent_.erase(call.number);
     unanswered_.erase(call.number);
     by_call_id_.erase(call.call_id);
     by_number_.erase(call.number);
 }
 
 SipCall* CallTable::dispensable() const {
+    if (!silent_.empty()) return find(*silent_.begin());
     if (!unanswered_.empty()) return find(*unanswered_.begin());
     return by_number_.empty() ? nullptr : by_number_.begin()->second.get();
 }

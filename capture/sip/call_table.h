@@ -25,11 +25,13 @@ public:
 
     // The call_id must not be in the table yet. Numbers rise from 1. The call starts unanswered.
     SipCall& add(std::string call_id);
+    void set_response_seen(SipCall& call);
     void set_answered(SipCall& call);
     void set_deadline(SipCall& call, std::optional<TimeNs> deadline_ns);
     void remove(SipCall& call);
 
-    // Which call gives way when the table is full: the oldest unanswered, else the oldest; nullptr when empty.
+    // Which call gives way when the table is full: the oldest that nobody responded to, else the oldest unanswered,
+    // else the oldest; nullptr when empty.
     [[nodiscard]] SipCall* dispensable() const;
     // A call whose deadline is not after now, or nullptr.
     [[nodiscard]] SipCall* due(TimeNs now_ns) const;
@@ -37,7 +39,8 @@ public:
 private:
     std::map<std::uint64_t, std::unique_ptr<SipCall>> by_number_;  // in order of age
     std::unordered_map<std::string_view, SipCall*> by_call_id_;    // keys are the calls' own
-    std::set<std::uint64_t> unanswered_;                           // numbers
+    std::set<std::uint64_t> silent_;                               // numbers; no response was seen, nor an answer told
+    std::set<std::uint64_t> unanswered_;                           // numbers of the others
     std::set<std::pair<TimeNs, std::uint64_t>> by_deadline_;       // time, number
     std::uint64_t last_number_ = 0;
 };

@@ -230,7 +230,7 @@ bool SipDialogs::State::on_response(SipCall& call, const Arrival& arrival) {
         tell_media(call, arrival);
         return true;
     }
-    call.response_seen = true;
+    calls.set_response_seen(call);
     if (message.status >= 300) return on_failure(call, arrival);
     if (!message.to.tag.empty()) {
         const bool by_callee = call.tags.requester(message) == CallParty::caller;

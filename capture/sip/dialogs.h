@@ -14,8 +14,8 @@
 namespace spantape {
 
 struct SipLimits {
-    // Dialogs known at once; the oldest unanswered gives way first (told as failed), then the oldest (not told: its
-    // audio goes on, and its recording ends with the audio).
+    // Dialogs known at once; the oldest that got no response gives way first, then the oldest unanswered (told as
+    // failed), then the oldest (not told: its audio goes on, and its recording ends with the audio).
     std::size_t max_calls = 200'000;
     std::size_t max_users = 200'000;  // registrations remembered while unconfirmed
     // A call without final answer is forgotten (ended as failed) when nothing was heard of it for so long.

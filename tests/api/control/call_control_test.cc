@@ -27,7 +27,7 @@ public:
     bool filename_taken(const std::string& filename) override { return taken.contains(filename); }
     void completed(std::uint64_t ident) override { complete.push_back(ident); }
     std::uint64_t dropped_by_kernel() override { return kernel_drops; }
-    void log(const std::string& line) override { lines.push_back(line); }
+    void log(std::string_view, const std::string& line) override { lines.push_back(line); }
 
     std::vector<std::string> types() const {
         std::vector<std::string> out;

@@ -389,6 +389,29 @@ TEST_F(SipDialogsTest, ForgottenCallIsSilent) {
     EXPECT_EQ(story(), "SMMA");
 }
 
+// A flood of INVITEs that nobody responds to pushes out itself, and not the calls that ring.
+TEST(SipDialogsBounds, CallsThatGotNoResponseGiveWayBeforeThoseThatRing) {
+    std::vector<std::uint64_t> ended;
+    SipDialogs dialogs({.max_calls = 3}, [&](SipEvent&& event) {
+        if (const auto* end = std::get_if<SipCallEnded>(&event.what)) ended.push_back(end->call);
+    });
+    TimeNs now_ns = 0;
+    const auto send = [&](const char* start_line, int call) {
+        MessageText message{.start_line = start_line};
+        message.call_id = "call-" + std::to_string(call);
+        dialogs.on_message(now_ns += kNsPerMs, at("192.0.2.1"), at("192.0.2.2"), bytes_of(message.text()));
+    };
+    const char* const invite = "INVITE sip:bob@example.com SIP/2.0";
+    send(invite, 1);
+    send("SIP/2.0 180 Ringing", 1);
+    for (int call = 2; call <= 10; ++call) send(invite, call);
+    EXPECT_EQ(ended, (std::vector<std::uint64_t>{2, 3, 4, 5, 6, 7, 8}));
+    send("SIP/2.0 180 Ringing", 9);
+    send("SIP/2.0 180 Ringing", 10);
+    send(invite, 11);  // all ring: the oldest gives way
+    EXPECT_EQ(ended.back(), 1U);
+}
+
 TEST(SipDialogsBounds, OldestUnansweredGivesWayThenTheOldest) {
     std::vector<SipEvent> events;
     SipDialogs dialogs({.max_calls = 3}, [&](SipEvent&& event) { events.push_back(std::move(event)); });
