@@ -146,7 +146,8 @@ void CallControl::check_limits(Call& call) {
     if (call.active() && call.answer_ns != 0 && call.sip_call != 0 && call.session && call.session->streams.empty() &&
         !call.session->held[0] && !call.session->held[1] && now_ns_ - call.answer_ns >= options_.media_timeout_ns) {
         outputs_.forget_sip_call(call.sip_call);
-        end_call(call, now_ns_, "media_timeout", false);
+        // When it was due: a capture's clock may jump by years between two packets.
+        end_call(call, call.answer_ns + options_.media_timeout_ns, "media_timeout", false);
     }
 }
 

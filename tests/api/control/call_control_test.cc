@@ -277,6 +277,14 @@ TEST_F(CallControlTest, ACallWhoseByeNeverComesEndsWithItsMedia) {
     EXPECT_LE(last_document().duration_ns(), kNsPerSecond);
 }
 
+TEST_F(CallControlTest, ACallWithoutMediaEndsWhenItsTimeIsOverHoweverLateThatIsSeen) {
+    establish(1, "a", "1111");
+    pass(180 * 86400.0);
+    answer_workers();
+    EXPECT_EQ(last_document().ended_by, "media_timeout");
+    EXPECT_LE(last_document().duration_ns(), 61 * kNsPerSecond);
+}
+
 TEST_F(CallControlTest, ACallOnHoldOutlastsTheMediaTimeout) {
     establish(1, "a", "1111");
     bound(1, 100, CallParty::caller);
