@@ -138,7 +138,7 @@ TEST_F(LocalTimes, RecordingsAreListedWithTheirStreamsAndLosses) {
     ASSERT_TRUE(table) << table.error().message;
     EXPECT_EQ(table->text(0),
               "ID  START                DEVICE  ANI        DNIS  DIR  DURATION  STREAMS         LOST  MOS  FILE\n"
-              "46  2026-03-01 16:05:09  1001    \"5551234\"  1001  I      0:12.3  1 PCMU, 1 PCMA     7  4.2  "
+              "46  2026-03-01 16:05:09  1001    \"5551234\"  1001  I      0:12.3  1 PCMU, 1 PCMA     7  4.1  "
               "1001-16-05-09.wav\n");
 }
 
