@@ -20,13 +20,10 @@ def drops(counters):
 
 
 def explained(counters):
-    """Packets that the workers took and that are accounted for: stored, signalling, or dropped for one reason.
-
-    A frame that waited in a look-back ring and was given up was counted as stored when it came.
-    """
-    lost = drops(counters)
+    """Packets that the workers took and that are accounted for: stored, held, signalling, or dropped for one reason."""
+    held = counters["framesheld"] + counters["fragmentsheld"]
     signalled = counters["sipmessages"] + counters["siptcpsegments"] + counters["rtcpreports"]
-    return counters["framesstored"] + signalled + sum(lost.values()) - lost["unwatched"]
+    return counters["framesstored"] + held + signalled + sum(drops(counters).values())
 
 
 def dropped_before_us(counters):

@@ -214,7 +214,7 @@ TEST(MediaWriter, SaysHowFullTheRingsAre) {
     EXPECT_EQ(fill.capacity_bytes.get(), 2 * kRingBytes);
     EXPECT_EQ(fill.fullest_permille.get(), used_bytes * 1000 / kRingBytes);
     EXPECT_EQ(fill.by_fill[0].get(), 1u);
-    EXPECT_EQ(fill.by_fill[3].get(), 1u);
+    EXPECT_EQ(fill.by_fill[2].get(), 1u);  // three eighths, and not more
     ASSERT_TRUE(rig.flush_all(1));
     rig.turn(100 * kNsPerMs);
     EXPECT_EQ(fill.used_bytes.get(), 0u);

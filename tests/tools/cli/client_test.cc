@@ -97,7 +97,7 @@ TEST(Channels, IdleOnesAreOnlyCountedUnlessAskedFor) {
 TEST(Status, ShowsCountersAndSourcesToAPersonAndInJson) {
     const std::string status =
         "<VERSION>0.1</VERSION><UPTIMESECONDS>3700</UPTIMESECONDS><WORKERS>1</WORKERS><PACKETS>1234567</PACKETS>"
-        "<DROP_DUPLICATE>5</DROP_DUPLICATE><DROP_RTCP>0</DROP_RTCP><NEWVALUE>77</NEWVALUE>"
+        "<DROP_DUPLICATE>5</DROP_DUPLICATE><DROP_BAD_RTP>0</DROP_BAD_RTP><NEWVALUE>77</NEWVALUE>"
         "<WORKER><NUMBER>0</NUMBER><BUSYPERCENT>37</BUSYPERCENT><DROP_DUPLICATE>5</DROP_DUPLICATE></WORKER>"
         "<SOURCE><NAME>pcap:eth1</NAME><BYTES>5</BYTES></SOURCE><SOURCE><NAME>007</NAME></SOURCE>";
     {
@@ -109,7 +109,7 @@ TEST(Status, ShowsCountersAndSourcesToAPersonAndInJson) {
         EXPECT_THAT(shown, HasSubstr("37 %"));
         EXPECT_THAT(shown, HasSubstr("duplicate 5"));
         EXPECT_THAT(shown, HasSubstr("pcap:eth1"));
-        EXPECT_THAT(shown, Not(HasSubstr("rtcp")));
+        EXPECT_THAT(shown, Not(HasSubstr("bad_rtp")));
         EXPECT_THAT(shown, HasSubstr("NEWVALUE    77"));
     }
     FakeServer server(answering(result("APPLIANCESTATUS",
