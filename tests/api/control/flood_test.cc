@@ -14,6 +14,17 @@
 namespace spantape::test {
 namespace {
 
+// The address sanitizer keeps what was freed for a while.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+constexpr std::size_t kMemoryBytes = std::size_t{1} << 30;
+#define SPANTAPE_MEMORY_KNOWN
+#endif
+#endif
+#ifndef SPANTAPE_MEMORY_KNOWN
+constexpr std::size_t kMemoryBytes = std::size_t{200} << 20;
+#endif
+
 class Outputs : public ControlOutputs {
 public:
     explicit Outputs(WorkerLinks& links) : links_(links) {}
@@ -128,7 +139,7 @@ TEST_F(FloodTest, ACallIsRecordedWholeAmong300000FakeInvites) {
     }
     const std::size_t grown_bytes = resident_bytes() - before_bytes;
     RecordProperty("grown_mib", std::to_string(grown_bytes >> 20));
-    EXPECT_LT(grown_bytes, std::size_t{400} << 20);
+    EXPECT_LT(grown_bytes, kMemoryBytes);  // 80 MiB as a rule
     EXPECT_LE(control_plane_->active_calls(), kMaxCalls);
     EXPECT_LE(control_plane_->devices().size(), kMaxCalls + 1000);
     EXPECT_EQ(outputs_.numbers["ident"], 1u) << "a fake was recorded";
