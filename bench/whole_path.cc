@@ -123,6 +123,8 @@ int run(const Options& options) {
     } else {
         fmt::print("{} calls, {} RTP packets in {:.1f} s, at most {} a second\n", options.feed.calls, sent.rtp_sent,
                    sent.seconds, sent.peak_rtp_per_second);
+        if (options.feed.seconds * options.feed.calls_per_second < options.feed.calls)
+            fmt::print("they were never all at once: a call ends before the last one begins\n");
         fmt::print("{} recordings hold {} of them; {:.2f} CPU-seconds ({:.2f} M packets each), {:.1f} KiB a stream\n",
                    stored.recordings, stored.frames, cpu, static_cast<double>(sent.rtp_sent) / cpu / 1e6,
                    memory_a_stream / 1024);
