@@ -4,14 +4,22 @@
 #include "appliance/appliance.h"
 
 #include <algorithm>
+#include <bit>
 #include <filesystem>
 
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "appliance/control_plane.h"
+#include "storage/archive_target.h"
+#include "storage/integrity.h"
+#include "storage/purge.h"
+#include "storage/redaction.h"
 #include "storage/segment/reader.h"
+#include "storage/store_logs.h"
 
 namespace spantape {
 
@@ -29,6 +37,15 @@ SipLimits sip_limits(const ApplianceOptions& options) {
     return limits;
 }
 
+// What is held back stays on the rings, with two seconds for what comes until the writer takes it. 12.8 KB/s is G.711
+// in packets of 10 ms, or 20 ms with room to spare.
+std::size_t ring_bytes(const ApplianceOptions& options) {
+    if (options.hold_back_ns == 0) return options.ring_bytes;
+    constexpr double kBytesPerSecond = 12'800;
+    const auto wanted = static_cast<std::size_t>((seconds(options.hold_back_ns) + 2) * kBytesPerSecond);
+    return std::max(options.ring_bytes, std::bit_ceil(wanted));
+}
+
 std::uint32_t streams_per_worker(const ApplianceOptions& options) {
     if (options.max_streams != 0) return options.max_streams;
     return options.channels * kStreamsPerChannel + kStreamsBeside;
@@ -39,6 +56,13 @@ void pin(std::thread& thread, int cpu) {
     CPU_ZERO(&set);
     CPU_SET(static_cast<std::size_t>(cpu), &set);
     pthread_setaffinity_np(thread.native_handle(), sizeof set, &set);
+}
+
+// Decisions are made in moments and waited for: their threads go before those that always have work. Of the calling
+// thread; where the system refuses (it takes CAP_SYS_NICE) all are equal.
+void go_first() {
+    constexpr int kNice = -11;
+    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
 }
 
 // At most 15 characters; shown by top -H and perf.
@@ -63,11 +87,37 @@ public:
         std::error_code error;
         std::filesystem::create_directories(segment_directory(), error);
         if (error) return fail("storage.path {}: {}", options_.store, error.message());
+        auto logs =
+            StoreLogs::open(options_.store, [log = options_.log](const std::string& line) { log("error", line); });
+        if (!logs) return std::unexpected(logs.error());
+        logs_ = std::move(*logs);
+        auto identity = archive_identity(options_.store);
+        if (!identity) return std::unexpected(identity.error());
+        archive_identity_ = std::move(*identity);
         auto index = Index::open(options_.store + "/index");
         if (!index) return std::unexpected(index.error());
         index_ = std::move(*index);
-        auto recovered = recover(segment_directory(), *index_);
+        if (auto opened = open_directory(); !opened) return opened;
+        if (auto opened = open_keyring(); !opened) return opened;
+        // With all segments closed, before recovery could bring back what is half gone.
+        const auto resumed = resume_purge({.index = *index_,
+                                           .segment_directory = segment_directory(),
+                                           .put_record = records_in_own_segments(segment_directory(), *index_),
+                                           .forget_keys = forget_in(keyring_)});
+        if (!resumed) return std::unexpected(resumed.error());
+        if (!resumed->purged.empty()) {
+            if (auto noted = logs_.integrity->append(purge_entry(resumed->purged)); !noted) return noted;
+            note("purge_resumed", fmt::format("{}", fmt::join(resumed->purged, " ")));
+        }
+        auto redactor = Redactor::open(segments(), *index_, options_.store + "/redaction.journal");
+        if (!redactor) return std::unexpected(redactor.error());
+        redactor_ = std::move(*redactor);
+        const auto unfinished = index_->unfinished();
+        if (!unfinished) return std::unexpected(unfinished.error());
+        auto recovered = recover(segments(), *index_);
         if (!recovered) return std::unexpected(recovered.error());
+        // What a crash interrupted is finished now; thousands of signatures need not keep the service waiting.
+        for (const Recording& before : *unfinished) interrupted_.push_back(before.ident);
         const RecoverySummary& summary = recovered->summary;
         if (summary.chunks + summary.recordings + summary.damaged_records != 0)
             options_.log(
@@ -84,6 +134,40 @@ public:
         return {};
     }
 
+    // Who is on which phone; a store that has no directory needs none for reading files into it.
+    Result<> open_directory() {
+        const std::string path = options_.store + "/directory";
+        directory_ = std::make_unique<Directory>(options_.directory);
+        if (!options_.serve && !std::filesystem::exists(path)) return {};
+        auto store = DirectoryStore::open(path);
+        if (!store) return std::unexpected(store.error());
+        directory_store_ = std::move(*store);
+        return directory_store_->for_each(
+            [this](std::string_view key, std::string_view value) { return directory_->load(key, value); });
+    }
+
+    // Also without encryption, for what an encrypted store holds already.
+    Result<> open_keyring() {
+        const bool exists = Keyring::exists(options_.store);
+        if (!options_.encrypt && !exists) return {};
+        const std::string path = master_key_of(options_.store, options_.master_key);
+        if (!exists && !std::filesystem::exists(path)) {
+            const auto made = MasterKey::random();
+            if (!made) return std::unexpected(made.error());
+            if (auto saved = made->save(path); !saved) return saved;
+            options_.log("info",
+                         fmt::format("made the master key {}: without it there is no audio; keep a copy", path));
+        }
+        const auto master = MasterKey::load(path);
+        if (!master) return std::unexpected(master.error());
+        auto keyring = Keyring::open(options_.store, *master);
+        if (!keyring) return std::unexpected(keyring.error());
+        keyring_ = std::move(*keyring);
+        return {};
+    }
+
+    [[nodiscard]] std::string segment_directory() const { return options_.store + "/segments"; }
+
     Result<> open_capture() {
         const std::uint32_t streams = streams_per_worker(options_);
         std::vector<WorkerToWriter*> to_writer;
@@ -99,7 +183,8 @@ public:
             links_.push_back(std::make_unique<WorkerLinks>(streams, control_wakeup_, signalling_wakeup_));
             WorkerOptions worker{.number = number,
                                  .max_streams = streams,
-                                 .ring_bytes = options_.ring_bytes,
+                                 .ring_bytes = ring_bytes(options_),
+                                 .look_back_bytes = options_.ring_bytes,
                                  .first_stream_id = boot_ << 40 | std::uint64_t{number} << 32 | 1,
                                  .media_timeout_ns = options_.media_timeout_ns,
                                  .sip_ports = options_.sip_ports};
@@ -107,7 +192,7 @@ public:
                 workers_.push_back(std::make_unique<Worker>(std::move(worker), std::move(*sources), *links_.back()));
             } catch (const std::bad_alloc&) {
                 return fail("capture.max_streams {}: no memory for rings of {} bytes each", streams,
-                            options_.ring_bytes);
+                            ring_bytes(options_));
             }
             to_writer.push_back(&links_.back()->writer);
         }
@@ -115,32 +200,55 @@ public:
         for (const auto& link : links_) links.push_back(link.get());
         signalling_ = std::make_unique<Signalling>(sip_limits(options_), links, sip_events_, sip_forget_,
                                                    signalling_wakeup_, control_wakeup_);
-        writer_ = std::make_unique<MediaWriter>(MediaWriterOptions{options_.flush_ns}, *segments_, *index_, to_writer,
-                                                writer_commands_, writer_events_, control_wakeup_);
+        const MediaWriterOptions writing{.flush_ns = options_.flush_ns,
+                                         .hold_back_ns = options_.hold_back_ns,
+                                         .mask_dtmf = options_.mask_dtmf,
+                                         .silence_dbov = options_.silence_dbov,
+                                         .capture_now = [this, live] {
+                                             return live ? wall_clock_ns()
+                                                         : capture_clock_.load(std::memory_order_relaxed);
+                                         }};
+        writer_ =
+            std::make_unique<MediaWriter>(writing, *segments_, *index_, to_writer, writer_commands_, writer_events_,
+                                          control_wakeup_, options_.encrypt ? keyring_.get() : nullptr);
         std::vector<const Worker*> workers;
         for (const auto& worker : workers_) workers.push_back(worker.get());
-        auto control = ControlPlane::start(options_, live,
-                                           {.workers = links,
-                                            .captures = workers,
-                                            .signalling = signalling_.get(),
-                                            .sip_events = sip_events_,
-                                            .sip_forget = sip_forget_,
-                                            .signalling_wakeup = signalling_wakeup_,
-                                            .writer = *writer_,
-                                            .writer_commands = writer_commands_,
-                                            .writer_events = writer_events_,
-                                            .control_wakeup = control_wakeup_,
-                                            .index = *index_,
-                                            .segment_directory = segment_directory()});
+        auto control =
+            ControlPlane::start(options_, live,
+                                {.workers = links,
+                                 .captures = workers,
+                                 .signalling = signalling_.get(),
+                                 .sip_events = sip_events_,
+                                 .sip_forget = sip_forget_,
+                                 .signalling_wakeup = signalling_wakeup_,
+                                 .writer = *writer_,
+                                 .writer_commands = writer_commands_,
+                                 .writer_events = writer_events_,
+                                 .control_wakeup = control_wakeup_,
+                                 .index = *index_,
+                                 .directory = *directory_,
+                                 .directory_store = directory_store_.get(),
+                                 .segments = segments(),
+                                 .keyring = keyring_,
+                                 .redact = [this](const RedactionWindow& window) { return redactor_->redact(window); },
+                                 .archive_identity = archive_identity_,
+                                 .interrupted = std::move(interrupted_),
+                                 .capture_clock = capture_clock_,
+                                 .audit = logs_.audit.get(),
+                                 .integrity = logs_.integrity.get()});
         if (!control) return std::unexpected(control.error());
         control_ = std::move(*control);
+        note("daemon_start", control_->addresses());
         return {};
     }
 
     void start_threads() {
         writer_thread_ = std::thread([this] { writer_->run(stop_writer_); });
         name_thread(writer_thread_, "writer");
-        signalling_thread_ = std::thread([this] { signalling_->run(stop_); });
+        signalling_thread_ = std::thread([this] {
+            go_first();
+            signalling_->run(stop_);
+        });
         name_thread(signalling_thread_, "signalling");
         for (std::size_t number = 0; number < workers_.size(); ++number) {
             worker_threads_.emplace_back([this, number] { workers_[number]->run(stop_); });
@@ -164,14 +272,27 @@ public:
 
     std::string addresses() const override { return control_->addresses(); }
     Result<> run() override {
+        go_first();
         auto result = control_->run();
         stop_threads();
+        note("daemon_stop", result ? "" : result.error().message);
         return result;
     }
     void request_stop() override { control_->request_stop(); }
+    void reload_certificates() override { control_->reload_certificates(); }
+    void set_schedule(std::vector<RuleText> rules) override { control_->set_schedule(std::move(rules)); }
+    void set_archive_actions(std::vector<ArchiveAction> actions, std::int64_t default_action) override {
+        control_->set_archive_actions(std::move(actions), default_action);
+    }
+    void note(const char* what, const std::string& detail) override {
+        boost::json::object members{{"what", what}, {"by", "daemon"}, {"process", getpid()}};
+        if (!detail.empty()) members["detail"] = detail;
+        // What finds no room in the log's queue is counted there, and told when there is room.
+        static_cast<void>(logs_.audit->append(std::move(members)));
+    }
     std::vector<std::uint64_t> completed() const override { return control_->completed(); }
     Index& index() override { return *index_; }
-    std::string segment_directory() const override { return options_.store + "/segments"; }
+    SegmentStore segments() const override { return {segment_directory(), keyring_}; }
     std::vector<api::Element> status() const override { return control_->status(); }
     std::string source_error() const override {
         for (const auto& worker : workers_)
@@ -183,6 +304,7 @@ public:
 private:
     ApplianceOptions options_;
     std::uint64_t boot_ = 0;
+    std::atomic<TimeNs> capture_clock_{0};
     std::atomic<bool> stop_{false};
     std::atomic<bool> stop_writer_{false};
     Wakeup control_wakeup_;
@@ -191,7 +313,14 @@ private:
     SpscQueue<std::uint64_t> sip_forget_{1u << 14};
     SpscQueue<WriterCommand> writer_commands_{1u << 14};
     SpscQueue<WriterEvent> writer_events_{1u << 14};
+    StoreLogs logs_;  // used by all that follows
+    std::string archive_identity_;
+    std::vector<std::uint64_t> interrupted_;  // recordings
     std::unique_ptr<Index> index_;
+    std::unique_ptr<Directory> directory_;
+    std::unique_ptr<DirectoryStore> directory_store_;
+    std::shared_ptr<Keyring> keyring_;
+    std::unique_ptr<Redactor> redactor_;
     std::unique_ptr<SegmentWriter> segments_;
     std::vector<std::unique_ptr<WorkerLinks>> links_;
     std::vector<std::unique_ptr<Worker>> workers_;

@@ -9,10 +9,15 @@
 #include <string>
 #include <vector>
 
+#include "api/control/directory.h"
+#include "api/functions/access.h"
 #include "api/protocol/servers.h"
 #include "capture/base/result.h"
 #include "capture/source/source.h"
+#include "storage/archive_action.h"
+#include "storage/export/mail.h"
 #include "storage/index/index.h"
+#include "storage/segment/reader.h"
 
 namespace spantape {
 
@@ -34,13 +39,32 @@ struct ApplianceOptions {
     std::vector<std::string> device_match;
     std::uint32_t channels = 1000;
     bool record_unanswered = true;
+    TimeNs hold_back_ns = 0;
+    bool mask_dtmf = false;
+    TimeNs blackout_limit_ns = 600 * kNsPerSecond;
+    double silence_dbov = -50;
     // [storage]
-    std::string store;  // directory: STORE/segments, STORE/index
+    std::string store;  // directory: STORE/segments, STORE/index, STORE/keys
     TimeNs flush_ns = kNsPerSecond;
     std::uint64_t segment_bytes = 256ull << 20;
+    bool encrypt = true;
+    std::string master_key;      // file; "": STORE/master.key. Made where neither it nor a keyring is.
+    std::int32_t keep_days = 0;  // of recordings that name none; 0: for ever
+    double reserve_percent = 0;  // of the disk to be kept free
+    // [[archive]]
+    std::vector<ArchiveAction> archive;
+    std::int64_t archive_action = 0;  // of recordings that name none; 0: they are not archived
+    // [directory]
+    Directory::Base directory;
+    bool users_dialect = false;  // api.dialect
     // [api], [webapi]; no listeners at all when `serve` is false
     bool serve = true;
     api::ServerOptions servers;
+    api::AccessOptions access;
+    bool agent_blackout = true;
+    // [mail]
+    MailServer mail;
+    TimeNs mail_retry_ns = 60 * kNsPerSecond;
     // One line worth logging, from any thread. level: "info", "warning", "error".
     std::function<void(const char* level, const std::string& line)> log;
     // Called on the control thread with what has been read so far, about ten times a second (progress of a file).
@@ -62,12 +86,20 @@ public:
     virtual Result<> run() = 0;
     // Any thread or signal handler: run() ends soon.
     virtual void request_stop() = 0;
+    // Any thread: TLS clients to come see the certificate as its file is now; why not is logged.
+    virtual void reload_certificates() = 0;
+    // Any thread: a line in the audit log about the daemon itself ("daemon_start", "configuration_reload", …).
+    virtual void note(const char* what, const std::string& detail) = 0;
+    // Any thread: other actions than those it was started with; what is under way is finished by the old ones.
+    // The configuration's schedule, from now on.
+    virtual void set_schedule(std::vector<RuleText> rules) = 0;
+    virtual void set_archive_actions(std::vector<ArchiveAction> actions, std::int64_t default_action) = 0;
 
     // Recordings completed by this run, in order of completion; after run(), when `serve` was off.
     [[nodiscard]] virtual std::vector<std::uint64_t> completed() const = 0;
     // Valid as long as the appliance is.
     [[nodiscard]] virtual Index& index() = 0;
-    [[nodiscard]] virtual std::string segment_directory() const = 0;
+    [[nodiscard]] virtual SegmentStore segments() const = 0;
     // Name and value of every counter that `status` shows, and what went wrong with a source ("" when nothing).
     [[nodiscard]] virtual std::vector<api::Element> status() const = 0;
     [[nodiscard]] virtual std::string source_error() const = 0;

@@ -180,12 +180,77 @@ Result<> apply_section(std::string_view section, const toml::table& table, const
     return {};
 }
 
+// One action for each [[archive]].
+Result<> apply_archive(const toml::node& node, const std::string& path, Configuration& configuration,
+                       Origins& origins) {
+    const toml::array* actions = node.as_array();
+    const std::string where = fmt::format("{}:{}: archive", path, node.source().begin.line);
+    if (actions == nullptr || !actions->is_array_of_tables())
+        return fail("{}: must be [[archive]], once for each action", where);
+    for (const toml::node& each : *actions) {
+        const std::string here = fmt::format("{}:{}: archive", path, each.source().begin.line);
+        configuration.archive.emplace_back();
+        for (const auto& [name, value] : *each.as_table()) {
+            const std::string at =
+                fmt::format("{}:{}: archive.{}", path, name.source().begin.line, one_line(std::string(name.str())));
+            const auto key = std::ranges::find(archive_keys(), name.str(), &ConfigurationKey::name);
+            if (key == archive_keys().end()) return fail("{}: there is no such key", at);
+            if (auto done = assign(*key, value, configuration); !done) return fail("{}: {}", at, done.error().message);
+        }
+        ArchiveAction& action = configuration.archive.back();
+        if (action.number == 0) return fail("{}: needs a number", here);
+        if (action.path.empty()) return fail("{}: needs a path", here);
+        while (action.path.size() > 1 && action.path.ends_with('/')) action.path.pop_back();
+        if (!origins.emplace(fmt::format("archive {}", action.number), here).second)
+            return fail("{}: there are two of number {}", here, action.number);
+    }
+    return {};
+}
+
+// A text, or the text of a number; lists are texts, too.
+std::optional<std::string> rule_value(const toml::node& node) {
+    if (const auto text = node.value_exact<std::string>()) return *text;
+    if (const auto number = node.value_exact<std::int64_t>()) return fmt::to_string(*number);
+    if (const auto number = node.value_exact<double>()) return fmt::to_string(*number);
+    return std::nullopt;
+}
+
+// One rule for each [[schedule]], in their order.
+Result<> apply_schedule(const toml::node& node, const std::string& path, Configuration& configuration) {
+    const toml::array* rules = node.as_array();
+    if (rules == nullptr || !rules->is_array_of_tables())
+        return fail("{}:{}: schedule: must be [[schedule]], once for each rule", path, node.source().begin.line);
+    for (const toml::node& each : *rules) {
+        RuleText& rule = configuration.schedule.emplace_back();
+        for (const auto& [name, value] : *each.as_table()) {
+            const std::string at =
+                fmt::format("{}:{}: schedule.{}", path, name.source().begin.line, one_line(std::string(name.str())));
+            if (std::ranges::find(rule_keys(), name.str()) == rule_keys().end())
+                return fail("{}: there is no such key", at);
+            const auto text = rule_value(value);
+            if (!text) return fail("{}: must be a text or a number, is {}", at, shown(value));
+            rule[std::string(name.str())] = *text;
+        }
+        if (const auto made = Schedule::make(configuration.schedule); !made)
+            return fail("{}:{}: schedule: {}", path, each.source().begin.line, made.error().message);
+    }
+    return {};
+}
+
 Result<> apply_file(const std::string& path, Configuration& configuration, Origins& origins) {
     const auto document = parse_file(path);
     if (!document) return std::unexpected(document.error());
     for (const auto& [name, node] : *document) {
         const std::string where =
             fmt::format("{}:{}: {}", path, name.source().begin.line, one_line(std::string(name.str())));
+        if (name.str() == "archive") {
+            if (auto done = apply_archive(node, path, configuration, origins); !done) return done;
+            continue;
+        }
+        if (name.str() == "schedule") {
+            if (auto done = apply_schedule(node, path, configuration); !done) return done;
+            continue;
+        }
         if (!is_configuration_section(name.str())) return fail("{}: there is no such section", where);
         const toml::table* table = node.as_table();
         if (table == nullptr) return fail("{}: must be a section, is {}", where, shown(node));
@@ -214,6 +279,8 @@ Result<> apply_override(const std::string& text, Configuration& configuration, O
     const std::string_view section = std::string_view(text).substr(0, dot);
     const std::string_view name = std::string_view(text).substr(dot + 1, equals - dot - 1);
     const std::string value = text.substr(equals + 1);
+    if (section == "archive") return fail("{}: archive actions are set in the file", where);
+    if (section == "schedule") return fail("{}: the schedule is set in the file", where);
     const ConfigurationKey* key = find_configuration_key(section, name);
     if (key == nullptr) return fail("{}: there is no key {}.{}", where, section, name);
 
@@ -238,6 +305,10 @@ Result<> check_together(const Configuration& configuration, const Origins& origi
     if (!capture.cpus.empty() && capture.cpus.size() != capture.workers)
         return fail("{}: must name one CPU for each of the {} capture.workers, names {}", origin("capture.cpus"),
                     capture.workers, capture.cpus.size());
+    if (const std::int64_t number = configuration.recording.archive_action;
+        number > 0 &&
+        std::ranges::find(configuration.archive, number, &ArchiveAction::number) == configuration.archive.end())
+        return fail("{}: there is no [[archive]] of number {}", origin("recording.archive_action"), number);
     const auto& web = configuration.webapi;
     if (!web.cert.empty() && web.key.empty()) return fail("{}: needs webapi.key as well", origin("webapi.cert"));
     if (web.cert.empty() && !web.key.empty()) return fail("{}: needs webapi.cert as well", origin("webapi.key"));

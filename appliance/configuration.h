@@ -7,12 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "api/control/schedule.h"
 #include "capture/base/result.h"
 #include "capture/source/source.h"
+#include "storage/archive_action.h"
 
 namespace spantape {
 
 enum class ResultTypeText : std::uint8_t { label, error };
+enum class ApiDialect : std::uint8_t { manual, users };
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 enum class LogFormat : std::uint8_t { text, json };
 
@@ -46,17 +49,25 @@ struct Configuration {
     struct RecordingSection {
         std::uint32_t channels = 1000;
         bool unanswered = true;
+        std::uint32_t keep_days = 0;  // 0: for ever
         double hold_back_s = 0;
         double blackout_limit_s = 600;
+        double silence_level_dbov = -50;
+        bool mask_dtmf = false;
+        std::int64_t archive_action = 0;  // of recordings that name none; 0: none
         bool operator==(const RecordingSection&) const = default;
     } recording;
     struct Storage {
         std::string path = "/var/lib/spantape";
         double flush_s = 1.0;
         bool encrypt = true;
+        std::string master_key;  // file; "" = STORE/master.key
         double reserve_percent = 5;
+        std::uint32_t segment_mib = 256;
         bool operator==(const Storage&) const = default;
     } storage;
+    std::vector<ArchiveAction> archive;  // one for each [[archive]], no number twice
+    std::vector<RuleText> schedule;      // one for each [[schedule]], in order; Schedule::make() takes them
     struct Api {
         std::string xml = "127.0.0.1:5620";  // host:port; "" = off
         std::string events = "127.0.0.1:5621";
@@ -65,14 +76,45 @@ struct Configuration {
         std::uint32_t event_backlog = 10'000;
         ResultTypeText result_type = ResultTypeText::label;
         std::string timezone;  // name in the tz database; "" = the system's
+        std::string xml_tls;   // XML API and events over TLS
+        std::string client_ca;
+        std::vector<std::string> unnamed = {"status", "calls", "recordings", "events", "directory", "administration"};
+        double rate = 0;
+        bool agent_blackout = true;
+        ApiDialect dialect = ApiDialect::manual;
         bool operator==(const Api&) const = default;
     } api;
     struct WebApi {
         std::string listen = "127.0.0.1:2012";
         std::string tls = "127.0.0.1:2013";
         std::string cert, key;  // PEM files, both or none
+        bool users = false;     // only they may use it
         bool operator==(const WebApi&) const = default;
     } webapi;
+    struct MailSection {
+        std::string server;  // smtp:// or smtps:// and host; "": none
+        std::string user, password_file;
+        std::string from = "spantape@localhost";
+        bool require_tls = false;
+        std::string ca_file;
+        double retry_s = 60;
+        bool operator==(const MailSection&) const = default;
+    } mail;
+    struct Directory {
+        // "name=value"; the manual's example.
+        std::vector<std::string> terminology = {"agent=Agent",
+                                                "ani=CallerID ANI",
+                                                "callcopygroup=CallCopy group",
+                                                "devicealias=Agent Number",
+                                                "deviceid=Voice Port",
+                                                "dnis=Number Called DNIS",
+                                                "gate=ACD Gate",
+                                                "group=Group",
+                                                "user1=Account Number",
+                                                "user2=CSN"};
+        std::vector<std::string> locations = {"1=Main"}, sites = {"1=Main"};  // "number=name"
+        bool operator==(const Directory&) const = default;
+    } directory;
     struct Log {
         LogLevel level = LogLevel::info;
         LogFormat format = LogFormat::text;

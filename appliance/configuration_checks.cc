@@ -9,8 +9,10 @@
 #include <optional>
 #include <regex>
 
+#include "api/functions/function_table.h"
 #include "api/protocol/access_list.h"
 #include "capture/base/address.h"
+#include "storage/export/mail.h"
 
 namespace spantape {
 
@@ -44,6 +46,11 @@ Result<> check_not_empty(const std::string& text) {
     return {};
 }
 
+Result<> check_archive_path(const std::string& text) {
+    if (text.starts_with('/')) return {};
+    return fail("must be the path of a directory from the root, such as /mnt/archive, is '{}'", text);
+}
+
 Result<> check_listener(const std::string& text) {
     if (text.empty()) return {};
     const std::size_t colon = text.rfind(':');
@@ -74,6 +81,30 @@ Result<> check_regex(const std::string& text) {
     return {};
 }
 
+Result<> check_function_class(const std::string& text) {
+    if (api::function_class_named(text)) return {};
+    return fail("must be status, calls, recordings, events, directory or administration, is '{}'", text);
+}
+
+Result<> check_mail_server(const std::string& text) {
+    for (const std::string_view scheme : {"smtp://", "smtps://"}) {
+        if (!text.starts_with(scheme)) continue;
+        const std::string_view place = std::string_view(text).substr(scheme.size());
+        const std::size_t colon = place.ends_with(']') ? std::string_view::npos : place.rfind(':');
+        const std::string_view host = place.substr(0, colon);
+        if ((is_host_name(host) || is_bracketed_address(host)) &&
+            (colon == std::string_view::npos || is_port(place.substr(colon + 1))))
+            return {};
+    }
+    if (text.empty()) return {};
+    return fail("must be smtp://HOST:PORT or smtps://HOST:PORT, or \"\" for none, is '{}'", text);
+}
+
+Result<> check_mail_address(const std::string& text) {
+    if (is_mail_address(text)) return {};
+    return fail("must be an e-mail address, is '{}'", text);
+}
+
 Result<> check_timezone(const std::string& text) {
     if (text.empty()) return {};
     const char* tz_directory = std::getenv("TZDIR");
@@ -82,6 +113,21 @@ Result<> check_timezone(const std::string& text) {
     if (text.front() == '/' || text.find("..") != std::string::npos ||
         !std::filesystem::is_regular_file(zones / text, error))
         return fail("there is no time zone '{}' in {}", text, zones.string());
+    return {};
+}
+
+Result<> check_term(const std::string& text) {
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos) return fail("'{}' must be name=value", text);
+    return {};
+}
+
+Result<> check_place(const std::string& text) {
+    const std::size_t equals = std::min(text.find('='), text.size());
+    std::int32_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + equals, number);
+    if (error != std::errc() || end != text.data() + equals || equals == text.size() || number < 1)
+        return fail("'{}' must be number=name, with a number above 0", text);
     return {};
 }
 

@@ -76,6 +76,7 @@ constexpr TextsKey texts(Result<> (*check)(const std::string&)) {
 constexpr std::string_view kPaces[] = {"realtime", "max"};
 constexpr std::string_view kHuge[] = {"auto", "always", "never"};
 constexpr std::string_view kResultTypes[] = {"label", "error"};
+constexpr std::string_view kDialects[] = {"5.3", "5.x-users"};
 constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
 constexpr std::string_view kFormats[] = {"text", "json"};
 
@@ -120,20 +121,38 @@ constexpr ConfigurationKey kKeys[] = {
      "Recordings at once."},
     {"recording", "unanswered", flag<&C::recording, &C::RecordingSection::unanswered>(),
      "Keep the early media of calls that were never answered."},
-    {"recording", "hold_back", number<&C::recording, &C::RecordingSection::hold_back_s>(0, 600),
-     "Seconds of audio kept in memory only, so that a retroactive blackout within them never touched a disk. Not in "
-     "this version yet."},
-    {"recording", "blackout_limit", number<&C::recording, &C::RecordingSection::blackout_limit_s>(1, 86'400),
-     "Seconds after which a blackout ends whose stop never came. Not in this version yet."},
+    {"recording", "keep_days", integer<&C::recording, &C::RecordingSection::keep_days>(0, 36'500),
+     "Days after which a recording is purged that names no KEEPDAYS; 0: never. Locked ones never are."},
+    {"recording", "hold_back", number<&C::recording, &C::RecordingSection::hold_back_s>(0, 300),
+     "The newest seconds of audio are kept in memory only, so that a retroactive blackout within them never touched a "
+     "disk; a crash costs so much more. capture.ring_kib is raised to the power of two that holds them and 2 s more at "
+     "12.8 KB/s: 5 take 128 KiB a stream, 60 take 1 MiB."},
+    {"recording", "blackout_limit", number<&C::recording, &C::RecordingSection::blackout_limit_s>(0, 86'400),
+     "Seconds after which a blackout ends whose stop never came; 0: never."},
+    {"recording", "silence_level", number<&C::recording, &C::RecordingSection::silence_level_dbov>(-90, -10),
+     "Level, in dB of full scale, below which audio is silence for MAXRECORDSILENCE. Told of G.711, L16 and comfort "
+     "noise; other codecs count as sound."},
+    {"recording", "mask_dtmf", flag<&C::recording, &C::RecordingSection::mask_dtmf>(),
+     "Leave out the digits that are keyed: telephone events, and the frames of G.711 and L16 that carry DTMF tones."},
+    {"recording", "archive_action", integer<&C::recording, &C::RecordingSection::archive_action>(-1, INT64_MAX),
+     "Archive action of recordings that name no ARCHIVEACTION, also of those there are already: the number of an "
+     "[[archive]]; 0 or -1: they are not archived."},
 
     {"storage", "path", text<&C::storage, &C::Storage::path>(check_not_empty),
      "Directory of the store: segments and index."},
     {"storage", "flush", number<&C::storage, &C::Storage::flush_s>(0.05, 60),
      "Seconds of audio that a crash may cost at most."},
+    {"storage", "segment_mib", integer<&C::storage, &C::Storage::segment_mib>(2, 4096),
+     "MiB of a segment file; so much is allocated at once. Smaller ones suit a small disk."},
     {"storage", "encrypt", flag<&C::storage, &C::Storage::encrypt>(),
-     "Encrypt the audio on disk. Not in this version yet: it is stored in the clear."},
+     "Encrypt the audio on disk, each stream under a key of its own."},
+    {"storage", "master_key", text<&C::storage, &C::Storage::master_key>(check_any),
+     "File of the key that wraps all others; made at the first start. Empty: master.key in the store. Keep a copy "
+     "elsewhere: without it there is no audio."},
     {"storage", "reserve", number<&C::storage, &C::Storage::reserve_percent>(0, 50),
-     "Per cent of the disk to keep free. Not in this version yet."},
+     "Per cent of the disk to keep free: below it only recordings with a PRIORITY above 0 begin, below half of it "
+     "none. "
+     "What runs is finished."},
 
     {"api", "xml", text<&C::api, &C::Api::xml>(check_listener),
      "Address and port of the XML API; port 0: any free one; \"\": off."},
@@ -147,8 +166,23 @@ constexpr ConfigurationKey kKeys[] = {
      "Events that may wait for a slow subscriber before it is cut off."},
     {"api", "result_type", choice<&C::api, &C::Api::result_type>(kResultTypes),
      "RESULTTYPE of errors: the label of their code, or the word ERROR."},
+    {"api", "dialect", choice<&C::api, &C::Api::dialect>(kDialects),
+     "How IMPORTUSER lists users: AGENTS as the manual 5.3 says, or USERS as some 5.x servers do."},
     {"api", "timezone", text<&C::api, &C::Api::timezone>(check_timezone),
      "Time zone of the times in answers, such as \"Europe/Vienna\"; \"\": the system's."},
+
+    {"api", "xml_tls", text<&C::api, &C::Api::xml_tls>(check_listener),
+     "Address and port of the XML API and the event stream over TLS, such as \"127.0.0.1:5622\"; \"\": off."},
+    {"api", "client_ca", text<&C::api, &C::Api::client_ca>(check_any),
+     "PEM file of certificate authorities: TLS clients must show a certificate of theirs. Whose common name is a "
+     "USERNAME of the directory has that user's rights. \"\": they need none."},
+    {"api", "unnamed", texts<&C::api, &C::Api::unnamed>(check_function_class),
+     "What clients that are no users of the directory may do: classes of functions, as `spantape functions` names "
+     "them."},
+    {"api", "agent_blackout", flag<&C::api, &C::Api::agent_blackout>(),
+     "AGENTBLACKOUTSTART and AGENTBLACKOUTSTOP; without them a blackout is of one call."},
+    {"api", "rate", number<&C::api, &C::Api::rate>(0, 1'000'000),
+     "Requests a second that one address may send; what is more is answered API_COMMAND_QUEUE_FULL. 0: any number."},
 
     {"webapi", "listen", text<&C::webapi, &C::WebApi::listen>(check_listener),
      "Address and port of the WebAPI (HTTP); port 0: any free one; \"\": off."},
@@ -157,6 +191,32 @@ constexpr ConfigurationKey kKeys[] = {
     {"webapi", "cert", text<&C::webapi, &C::WebApi::cert>(check_any),
      "PEM file of the TLS certificate and its chain; \"\": one of our own, made at the first start."},
     {"webapi", "key", text<&C::webapi, &C::WebApi::key>(check_any), "PEM file of its private key; with cert, or \"\"."},
+    {"webapi", "users", flag<&C::webapi, &C::WebApi::users>(),
+     "The WebAPI and /metrics are for users of the directory alone: HTTP Basic with USERNAME and PASSWORD of "
+     "IMPORTUSER, or a Bearer token of USERTOKEN. What they may do their roles say (MODIFYUSERROLE, ROLECLASSES)."},
+
+    {"mail", "server", text<&C::mail, &C::MailSection::server>(check_mail_server),
+     "The server that EMAIL and COMBINEDEMAIL send through, such as \"smtp://mail.example.com:587\" or "
+     "\"smtps://mail.example.com\"; \"\": none, they are refused."},
+    {"mail", "user", text<&C::mail, &C::MailSection::user>(check_any), "Name to log in with; \"\": without login."},
+    {"mail", "password_file", text<&C::mail, &C::MailSection::password_file>(check_any),
+     "File whose first line is the password."},
+    {"mail", "from", text<&C::mail, &C::MailSection::from>(check_mail_address),
+     "Sender of mails that name no FROMADDRESS."},
+    {"mail", "require_tls", flag<&C::mail, &C::MailSection::require_tls>(),
+     "Send nothing over smtp:// to a server that does not offer STARTTLS. Where it is offered it is used, and its "
+     "certificate checked."},
+    {"mail", "ca_file", text<&C::mail, &C::MailSection::ca_file>(check_any),
+     "PEM file of the authorities that the server's certificate may come from; \"\": the system's."},
+    {"mail", "retry", number<&C::mail, &C::MailSection::retry_s>(0.1, 86'400),
+     "Seconds until a mail that the server wants later is sent again; doubles up to an hour, for three days."},
+
+    {"directory", "terminology", texts<&C::directory, &C::Directory::terminology>(check_term),
+     "What FETCHTERMINOLOGY answers, each \"name=value\"; `spantape terminology` changes it without a restart."},
+    {"directory", "locations", texts<&C::directory, &C::Directory::locations>(check_place),
+     "The LOCATIONIDs of IMPORTWORKSTATION, each \"number=name\"; LOCATIONSET adds more."},
+    {"directory", "sites", texts<&C::directory, &C::Directory::sites>(check_place),
+     "The SITEIDs of IMPORTUSER, each \"number=name\"; SITESET adds more."},
 
     {"log", "level", choice<&C::log, &C::Log::level>(kLevels), "The least important lines to be logged."},
     {"log", "format", choice<&C::log, &C::Log::format>(kFormats),

@@ -60,6 +60,8 @@ struct ConfigurationKey {
 // In the order of the example; keys of one section together.
 [[nodiscard]] std::span<const ConfigurationKey> configuration_keys();
 [[nodiscard]] const ConfigurationKey* find_configuration_key(std::string_view section, std::string_view name);
+// Of an [[archive]]: they set the last of Configuration::archive.
+[[nodiscard]] std::span<const ConfigurationKey> archive_keys();
 [[nodiscard]] bool is_configuration_section(std::string_view name);
 
 }  // namespace spantape

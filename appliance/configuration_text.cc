@@ -86,6 +86,42 @@ std::string comment(std::string_view text) {
 
 }  // namespace
 
+constexpr std::string_view kSchedule = R"(
+# The schedule: which calls are recorded. One [[schedule]] for each rule; the first that fits a call when it begins
+# decides. With no rule at all every call is recorded; with some, those that no rule fits are not. RECORDSTART overrides
+# "skip", and not "block". SIGHUP takes changed rules over; `spantape schedule` changes them while it runs, and what it
+# changed holds until `spantape schedule reset`.
+#   [[schedule]]
+# The rule's name; required, no name twice.
+#   name = "sales, one in ten"
+# "record" (the default), "skip", or "block": not even when asked for.
+#   decision = "record"
+# What must fit, all of it; what is not given always does. Each is a list of patterns with commas between, of which one
+# must fit: text with * and ? as wildcards, /a regular expression/, and after ! what must not fit.
+# The agent is known by AGENTID, USERNAME, SYS_USER, CRM_USER or "First Last"; the group is GROUP of the call, or one of
+# the agent's.
+#   device = "7*,!7999"
+#   agent = "jsmith"
+#   group = "Sales*"
+#   gate = ""
+#   ani = "/^0049(30|40)/"
+#   dnis = "1800*"
+#   user1 = ""  # to user15
+# I or O: incoming or outgoing.
+#   direction = "I"
+#   days = "mon-fri,sun"
+# By the clock on the wall; 22:00-06:00 goes on into the next day.
+#   hours = "08:00-12:00,13:00-18:00"
+# Of days and hours, in the tz database; "" is the appliance's.
+#   zone = "Europe/Berlin"
+# Of the calls that fit so many in a hundred, by chance, never two from exact; the others go on to the next rule.
+#   percent = 10
+# Of what is recorded, unless the API says otherwise.
+#   priority = 5
+#   keep_days = 90
+#   archive_action = 1
+)";
+
 std::string documented_configuration() {
     const Configuration defaults;
     std::string text(kHead);
@@ -96,6 +132,13 @@ std::string documented_configuration() {
         text += comment(std::string(key.documentation) + range_text(key));
         text += fmt::format("#{} = {}\n", key.name, toml_value(key, defaults));
     }
+    text +=
+        "\n# Archive actions: what becomes of a recording some time after its end. One [[archive]] for each, such as\n"
+        "#   [[archive]]\n";
+    for (const ConfigurationKey& key : archive_keys())
+        text += comment(std::string(key.documentation) + range_text(key)) +
+                fmt::format("#   {} = {}\n", key.name, toml_value(key, defaults));
+    text += kSchedule;
     return text;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 
 #include <fmt/format.h>
 #include <boost/asio/io_context.hpp>
@@ -12,11 +13,18 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include "api/functions/functions.h"
+#include "appliance/archive_runs.h"
+#include "appliance/audit_trail.h"
 #include "appliance/loss_report.h"
+#include "appliance/mail_runs.h"
 #include "appliance/metrics.h"
+#include "appliance/numbers.h"
+#include "appliance/outbox.h"
 #include "appliance/rate_limited_log.h"
+#include "appliance/retention_runs.h"
 #include "appliance/statistics.h"
 #include "appliance/status_document.h"
+#include "appliance/store_work.h"
 
 namespace spantape {
 
@@ -26,57 +34,8 @@ namespace asio = boost::asio;
 
 constexpr std::size_t kPoolThreads = 2;
 constexpr int kInputsPerTurn = 4096;  // then the sockets are served
-constexpr std::uint64_t kNumbersAtOnce = 100;
-constexpr std::uint64_t kMostNumbersAtOnce = 100'000;
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kStopPatience = std::chrono::seconds(30);
-
-// Numbers of a series, taken from the index in blocks. A new block is taken when the old one is used up: one synced
-// write for kNumbersAtOnce recordings; for more where a flood uses them up, so that it is one a second or so.
-class Numbers {
-public:
-    explicit Numbers(Index& index) : index_(index) {}
-    std::uint64_t next(const std::string& series) {
-        Block& block = blocks_[series];
-        if (block.next == block.end) {
-            const TimeNs now_ns = monotonic_ns();
-            const bool used_up_quickly = now_ns - block.taken_ns < kNsPerSecond;
-            block.numbers = used_up_quickly ? std::min(block.numbers * 2, kMostNumbersAtOnce) : kNumbersAtOnce;
-            block.taken_ns = now_ns;
-            const auto first = index_.take_numbers(series, block.numbers);
-            // Without an index the numbers go on, so that recording does; recover() will find them taken.
-            if (first) block.next = block.end = *first;
-            block.end += block.numbers;
-        }
-        return block.next++;
-    }
-
-private:
-    struct Block {
-        std::uint64_t next = 1, end = 1, numbers = kNumbersAtOnce;
-        TimeNs taken_ns = -kNsPerSecond;
-    };
-    Index& index_;
-    std::map<std::string, Block> blocks_;
-};
-
-// An SPSC queue whose producer keeps what finds no room.
-template <class T>
-class Outbox {
-public:
-    explicit Outbox(SpscQueue<T>& queue) : queue_(&queue) {}
-    void push(T&& value) {
-        if (!waiting_.empty() || !queue_->push(std::move(value))) waiting_.push_back(std::move(value));
-    }
-    bool retry() {
-        while (!waiting_.empty() && queue_->push(std::move(waiting_.front()))) waiting_.pop_front();
-        return waiting_.empty();
-    }
-
-private:
-    SpscQueue<T>* queue_;
-    std::deque<T> waiting_;
-};
 
 class Plane : public ControlPlane, public ControlOutputs {
 public:
@@ -95,18 +54,72 @@ public:
                     .record_unanswered = options.record_unanswered,
                     .media_timeout_ns = options.media_timeout_ns,
                     .recording_path = options.store,
-                    .workers = links_.workers.size()},
-                   *this, live ? wall_clock_ns() : 0),
+                    .workers = links_.workers.size(),
+                    .blackout_limit_ns = options.blackout_limit_ns,
+                    .hold_back_ns = std::max(options.hold_back_ns, options.mask_dtmf ? kDtmfPatienceNs : 0),
+                    .mask_dtmf = options.mask_dtmf},
+                   *this, live ? wall_clock_ns() : 0, &links_.directory),
+          directory_(links_.directory, links_.directory_store, io_, pool_),
+          store_work_({.index = links_.index,
+                       .segments = links_.segments,
+                       .keyring = links_.keyring,
+                       .redact = links_.redact,
+                       .put_purge_record = [this](std::uint64_t ident,
+                                                  const auto& streams) { return put_purge_record(ident, streams); },
+                       .archive_identity = links_.archive_identity,
+                       .audit = links_.audit,
+                       .integrity = links_.integrity,
+                       .log = options.log}),
           functions_({.control = control_,
                       .outputs = *this,
                       .index = links_.index,
-                      .segment_directory = links_.segment_directory,
+                      .segments = links_.segments,
                       .control_thread = io_,
                       .pool = pool_,
                       .now = [this] { return now(); },
-                      .status = [this] { return status(); }}),
+                      .status = [this] { return status(); },
+                      .redact = [this](const RedactionWindow& window) { return store_work_.redact(window); },
+                      .audit = [this](api::AuditEntry&& entry) { audit_.request(std::move(entry)); },
+                      .purge = [this](const std::vector<std::uint64_t>& idents,
+                                      const PurgeWish& wish) { return store_work_.purge(idents, wish); },
+                      .directory = directory_,
+                      .users_dialect = options.users_dialect,
+                      .mail = mail_sink(),
+                      .access = options.access,
+                      .agent_blackout = options.agent_blackout,
+                      .blackouts_file = live && options.serve ? options.store + "/blackouts.json" : ""}),
+          archive_({.index = links_.index,
+                    .segments = links_.segments,
+                    .identity = links_.archive_identity,
+                    .control_thread = io_,
+                    .pool = pool_,
+                    .busy =
+                        [this](std::uint64_t session) {
+                            return control_.session_active(session) || control_.redaction_pending(session);
+                        },
+                    .purge =
+                        [this](auto idents, auto wish, auto done) {
+                            functions_.purge_recordings(std::move(idents), std::move(wish), std::move(done));
+                        },
+                    .note = [this](auto entry, bool integrity) { store_work_.note(std::move(entry), integrity); },
+                    .log = options.log}),
+          retention_(
+              {.store = options.store,
+               .keep_days = options.keep_days,
+               .reserve_percent = options.serve ? options.reserve_percent : 0,
+               .index = links_.index,
+               .control_thread = io_,
+               .pool = pool_,
+               .purge = [this](auto idents,
+                               auto done) { functions_.purge_recordings(std::move(idents), {}, std::move(done)); },
+               .wait_for = [this](const auto& idents) { return archive_.still_to_archive(idents); },
+               .space_changed = [this](Space space) { control_.set_space(space); },
+               .log = options.log}),
           to_writer_(links_.writer_commands),
           to_signalling_(links_.sip_forget) {
+        archive_.set_actions(options.archive, options.archive_action);
+        if (const auto resumed = functions_.resume_blackouts(); !resumed)
+            options.log("error", "blackouts that ran do not go on: " + resumed.error().message);
         for (WorkerLinks* worker : links_.workers) to_workers_.emplace_back(worker->decisions);
         for (const Worker* capture : links_.captures)
             if (!capture->sources().empty()) ++workers_reading_;
@@ -121,6 +134,9 @@ public:
             if (path != "/metrics") return std::nullopt;
             return api::TextPage{kMetricsContentType, metrics_text(statistics())};
         };
+        with_pages.on_refused = [this](const std::string& address, const std::string& listener) {
+            audit_.refused(address, listener, monotonic_ns());
+        };
         auto servers = api::Servers::start(io_, pool_, with_pages, functions_);
         if (!servers) return std::unexpected(servers.error());
         servers_ = std::move(*servers);
@@ -129,12 +145,29 @@ public:
 
     // --- ControlPlane
     std::string addresses() const override { return servers_ ? servers_->addresses() : ""; }
+    void reload_certificates() override {
+        asio::post(io_, [this] {
+            if (!servers_) return;
+            if (const auto read = servers_->reload_certificates(); !read)
+                options_.log("error", "the TLS files stay as they were: " + read.error().message);
+        });
+    }
+    void set_schedule(std::vector<RuleText> rules) override {
+        asio::post(io_, [this, rules = std::move(rules)] { links_.directory.set_base_schedule(rules); });
+    }
+    void set_archive_actions(std::vector<ArchiveAction> actions, std::int64_t default_action) override {
+        archive_.set_actions(std::move(actions), default_action);
+    }
     void request_stop() override { stop_requested_.store(true), links_.control_wakeup.signal(); }
     std::vector<std::uint64_t> completed() const override { return completed_; }
 
     Result<> run() override {
         wait_for_inputs();
         schedule_tick();
+        if (!links_.interrupted.empty())
+            asio::post(pool_, [this, idents = std::move(links_.interrupted)] {
+                for (const std::uint64_t ident : idents) store_work_.seal(ident);
+            });
         io_.run();
         if (!failure_.empty()) return fail("{}", failure_);
         return {};
@@ -148,6 +181,11 @@ public:
     }
     void put(PutRecording&& command) override { command_writer(std::move(command)); }
     void flush(std::uint64_t token) override { command_writer(FlushAll{token}); }
+    // Not inlined: GCC 12 then warns of members that the variant's other alternatives would have.
+    [[gnu::noinline]] void command_writer(WriterCommand&& command) override {
+        to_writer_.push(std::move(command));
+        links_.writer.wakeup().notify();
+    }
     void publish(const api::Event& event) override {
         if (servers_) servers_->publish(event);
     }
@@ -165,6 +203,7 @@ public:
     }
     void completed(std::uint64_t ident) override {
         ++recordings_completed_;
+        asio::post(pool_, [this, ident] { store_work_.seal(ident); });
         if (!options_.serve) completed_.push_back(ident);  // a daemon's would grow for ever
     }
     std::uint64_t dropped_by_kernel() override {
@@ -179,6 +218,31 @@ public:
     void log(std::string_view kind, const std::string& line) override { log_.say(kind, line, monotonic_ns()); }
 
 private:
+    // On the pool: through control to the writer, and waits until it is durable.
+    api::MailSink mail_sink() {
+        if (!options_.serve || options_.mail.url.empty()) return {};
+        mail_ = std::make_unique<MailRuns>(MailRuns::Tools{.store = options_.store,
+                                                           .server = options_.mail,
+                                                           .first_retry_ns = options_.mail_retry_ns,
+                                                           .index = links_.index,
+                                                           .segments = links_.segments,
+                                                           .control_thread = io_,
+                                                           .audit = links_.audit,
+                                                           .log = options_.log});
+        return [this](api::MailJob&& job, auto done) { mail_->submit(std::move(job), std::move(done)); };
+    }
+    Result<> put_purge_record(std::uint64_t ident, const std::vector<std::uint64_t>& streams) {
+        const auto durable = std::make_shared<std::promise<void>>();
+        auto waiting = durable->get_future();
+        asio::post(io_, [this, ident, streams, durable] {
+            purge_records_[next_purge_token_] = durable;
+            command_writer(PutPurge{ident, streams, next_purge_token_++});
+        });
+        while (waiting.wait_for(kTick) != std::future_status::ready)
+            if (loop_ended_.load()) return fail("recording {}: not purged, the daemon ends", ident);
+        return {};
+    }
+
     [[nodiscard]] Statistics statistics() const;
     [[nodiscard]] TimeNs now() const { return live_ ? wall_clock_ns() : capture_now_ns_; }
 
@@ -186,9 +250,9 @@ private:
         to_workers_[worker].push(Decision(decision));
         links_.workers[worker]->worker_wakeup.notify();
     }
-    void command_writer(WriterCommand&& command) {
-        to_writer_.push(std::move(command));
-        links_.writer.wakeup().notify();
+    void clock_at_least(TimeNs time_ns) {
+        capture_now_ns_ = std::max(capture_now_ns_, time_ns);
+        links_.capture_clock.store(capture_now_ns_, std::memory_order_relaxed);
     }
 
     // Sleeps (in the event loop) until some thread has put something into a queue of ours.
@@ -225,7 +289,7 @@ private:
                 any = true;
             }
         if (const auto event = links_.sip_events.pop()) {
-            capture_now_ns_ = std::max(capture_now_ns_, event->time_ns);
+            clock_at_least(event->time_ns);
             if (event->token != 0)
                 decide(event->worker, {.kind = Decision::Kind::sync, .token = event->token});
             else
@@ -239,7 +303,7 @@ private:
         return any;
     }
     void on_worker(std::size_t worker, const WorkerEvent& event) {
-        capture_now_ns_ = std::max(capture_now_ns_, event.time_ns);
+        clock_at_least(event.time_ns);
         if (event.kind == WorkerEvent::Kind::source_ended) {
             if (--workers_reading_ == 0) sources_ended();
             return;
@@ -250,8 +314,11 @@ private:
     void on_writer(const WriterEvent& event) {
         control_.on_writer(event);
         if (const auto* stored = std::get_if<RecordingStored>(&event)) functions_.on_recording_stored(stored->ident);
-        if (const auto* flushed = std::get_if<Flushed>(&event); flushed != nullptr && flushed->token == kLastFlush)
-            done();
+        if (const auto* ready = std::get_if<BlackoutReady>(&event)) functions_.on_blackout_ready(*ready);
+        if (const auto* flushed = std::get_if<Flushed>(&event); flushed != nullptr) {
+            if (flushed->token == kLastFlush) done();
+            if (const auto record = purge_records_.extract(flushed->token)) record.mapped()->set_value();
+        }
     }
     void retry_outputs() {
         for (std::size_t worker = 0; worker < to_workers_.size(); ++worker) {
@@ -266,7 +333,11 @@ private:
         timer_.expires_after(kTick);
         timer_.async_wait([this](const boost::system::error_code& error) {
             if (error) return;
-            if (live_) control_.on_tick(wall_clock_ns());
+            if (live_) {
+                control_.advance(wall_clock_ns());
+                functions_.tick();
+                write_documents();
+            }
             retry_outputs();
             if (finishing_) advance_finish();
             watch_losses();
@@ -275,10 +346,20 @@ private:
         });
     }
 
+    // One at a time, so that no decision waits for all of them.
+    void write_documents() {
+        if (control_.write_due_document()) asio::post(io_, [this] { write_documents(); });
+    }
+
     // Ten times a second; looks once a second.
     void watch_losses() {
         const TimeNs now_ns = monotonic_ns();
         log_.tick(now_ns);
+        audit_.tick(now_ns);
+        if (options_.serve && !finishing_) {
+            retention_.tick(now_ns);
+            archive_.tick(now_ns);
+        }
         if (!rates_.sample(now_ns, links_.captures)) return;
         for (const std::string& line : losses_.lines(statistics())) options_.log("warning", line);
     }
@@ -298,6 +379,8 @@ private:
     void finish(const std::string& reason) {
         if (finishing_) return;
         finishing_ = true;
+        archive_.stop();
+        functions_.freeze_blackouts();
         control_.end_all(now(), reason);
         patience_.expires_after(kStopPatience);
         patience_.async_wait([this](const boost::system::error_code& error) {
@@ -319,6 +402,7 @@ private:
         const auto stop_loop = [this] {
             timer_.cancel();
             wakeup_.close();
+            loop_ended_.store(true);
             io_.stop();
         };
         if (servers_)
@@ -334,6 +418,7 @@ private:
     }
 
     static constexpr std::uint64_t kLastFlush = ~std::uint64_t{0};
+    static constexpr std::uint64_t kFirstPurgeToken = std::uint64_t{1} << 62;
 
     const ApplianceOptions options_;
     const bool live_;
@@ -341,11 +426,19 @@ private:
     asio::io_context io_{1};
     asio::thread_pool pool_;
     Numbers numbers_;
+    AuditTrail audit_{links_.audit};
     asio::posix::stream_descriptor wakeup_;
     asio::steady_timer timer_;
     asio::steady_timer patience_;
     CallControl control_;
+    api::DirectoryService directory_;
+    StoreWork store_work_;
+    std::unique_ptr<MailRuns> mail_;  // where there is a server
     api::Functions functions_;
+    ArchiveRuns archive_;
+    RetentionRuns retention_;
+    std::uint64_t next_purge_token_ = kFirstPurgeToken;
+    std::unordered_map<std::uint64_t, std::shared_ptr<std::promise<void>>> purge_records_;  // by token
     std::unique_ptr<api::Servers> servers_;
     std::vector<Outbox<Decision>> to_workers_;
     Outbox<WriterCommand> to_writer_;
@@ -359,6 +452,7 @@ private:
     LossReport losses_;
     RateLimitedLog log_{[this](const std::string& line) { options_.log("warning", line); }};
     std::atomic<bool> stop_requested_{false};
+    std::atomic<bool> loop_ended_{false};
     bool finishing_ = false;
     bool flush_sent_ = false;
     bool done_ = false;
@@ -381,6 +475,8 @@ Statistics Plane::statistics() const {
                    .channels_in_use = control_.channels().in_use(),
                    .channels = control_.channels().all().size(),
                    .recordings_completed = recordings_completed_};
+    all.assurance = control_.assurance().counts();
+    all.archive = archive_.counts();
     if (servers_) all.servers = servers_->counters();
     all.uptime_s = seconds(monotonic_ns() - started_ns_);
     return all;

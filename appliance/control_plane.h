@@ -11,9 +11,12 @@
 #include <vector>
 
 #include "api/control/call_control.h"
+#include "api/control/directory.h"
 #include "appliance/appliance.h"
 #include "capture/signalling.h"
 #include "capture/worker.h"
+#include "storage/chained_log.h"
+#include "storage/index/directory_store.h"
 #include "storage/media_writer.h"
 
 namespace spantape {
@@ -31,7 +34,16 @@ struct ControlLinks {
     SpscQueue<WriterEvent>& writer_events;
     Wakeup& control_wakeup;
     Index& index;
-    std::string segment_directory;
+    Directory& directory;
+    DirectoryStore* directory_store;  // nullptr: the directory is not kept
+    SegmentStore segments;
+    std::shared_ptr<Keyring> keyring;                                        // none: nothing is encrypted
+    std::function<Result<RedactionSummary>(const RedactionWindow&)> redact;  // on a pool thread
+    std::string archive_identity;                                            // of the store
+    std::vector<std::uint64_t> interrupted;  // recordings that recovery ended: their lines in the integrity log are due
+    std::atomic<TimeNs>& capture_clock;      // for the writer, of files; written here
+    ChainedLog* audit = nullptr;
+    ChainedLog* integrity = nullptr;
 };
 
 class ControlPlane {
@@ -44,6 +56,9 @@ public:
     [[nodiscard]] virtual std::string addresses() const = 0;
     virtual Result<> run() = 0;
     virtual void request_stop() = 0;
+    virtual void reload_certificates() = 0;  // any thread
+    virtual void set_schedule(std::vector<RuleText> rules) = 0;
+    virtual void set_archive_actions(std::vector<ArchiveAction> actions, std::int64_t default_action) = 0;
     [[nodiscard]] virtual std::vector<std::uint64_t> completed() const = 0;
     [[nodiscard]] virtual std::vector<api::Element> status() const = 0;
 };

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -62,6 +63,21 @@ void set_up_log(const Configuration::Log& log) {
     spdlog::set_default_logger(std::move(logger));
 }
 
+// "name=value" as two; the checks of the keys saw to it.
+std::pair<std::string, std::string> parts_of(const std::string& text) {
+    const std::size_t equals = text.find('=');
+    return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+Directory::Base directory_base(const Configuration::Directory& directory) {
+    Directory::Base base;
+    for (const auto& text : directory.terminology) base.terms.insert(parts_of(text));
+    for (const auto& [texts, places] :
+         {std::pair(&directory.locations, &base.locations), std::pair(&directory.sites, &base.sites)})
+        for (const auto& text : *texts) (*places)[std::stoi(text)] = parts_of(text).second;
+    return base;
+}
+
 ApplianceOptions options_from(const Configuration& configuration) {
     ApplianceOptions options;
     options.core_id = configuration.core.id;
@@ -80,8 +96,23 @@ ApplianceOptions options_from(const Configuration& configuration) {
     options.device_match = configuration.devices.match;
     options.channels = configuration.recording.channels;
     options.record_unanswered = configuration.recording.unanswered;
+    options.hold_back_ns = static_cast<TimeNs>(configuration.recording.hold_back_s * static_cast<double>(kNsPerSecond));
+    options.mask_dtmf = configuration.recording.mask_dtmf;
+    options.silence_dbov = configuration.recording.silence_level_dbov;
+    options.blackout_limit_ns =
+        static_cast<TimeNs>(configuration.recording.blackout_limit_s * static_cast<double>(kNsPerSecond));
     options.store = configuration.storage.path;
+    options.encrypt = configuration.storage.encrypt;
+    options.master_key = configuration.storage.master_key;
+    options.keep_days = static_cast<std::int32_t>(configuration.recording.keep_days);
+    options.archive = configuration.archive;
+    options.archive_action = configuration.recording.archive_action;
+    options.reserve_percent = configuration.storage.reserve_percent;
     options.flush_ns = static_cast<TimeNs>(configuration.storage.flush_s * static_cast<double>(kNsPerSecond));
+    options.segment_bytes = std::uint64_t{configuration.storage.segment_mib} << 20;
+    options.directory = directory_base(configuration.directory);
+    options.directory.schedule = configuration.schedule;
+    options.users_dialect = configuration.api.dialect == ApiDialect::users;
     options.servers.xml = configuration.api.xml;
     options.servers.events = configuration.api.events;
     options.servers.webapi = configuration.webapi.listen;
@@ -92,12 +123,34 @@ ApplianceOptions options_from(const Configuration& configuration) {
     options.servers.max_clients = configuration.api.max_clients;
     options.servers.event_backlog = configuration.api.event_backlog;
     options.servers.result_type_error = configuration.api.result_type == ResultTypeText::error;
+    options.servers.xml_tls = configuration.api.xml_tls;
+    options.servers.client_ca = configuration.api.client_ca;
+    options.access = {.web_users = configuration.webapi.users,
+                      .unnamed = {configuration.api.unnamed.begin(), configuration.api.unnamed.end()},
+                      .requests_per_s = configuration.api.rate};
+    options.agent_blackout = configuration.api.agent_blackout;
+    options.mail = {.url = configuration.mail.server,
+                    .user = configuration.mail.user,
+                    .password = {},
+                    .from = configuration.mail.from,
+                    .require_tls = configuration.mail.require_tls,
+                    .ca_file = configuration.mail.ca_file};
+    options.mail_retry_ns = static_cast<TimeNs>(configuration.mail.retry_s * static_cast<double>(kNsPerSecond));
     return options;
+}
+
+Result<> read_mail_password(const Configuration& configuration, ApplianceOptions& options) {
+    const std::string& path = configuration.mail.password_file;
+    if (path.empty()) return {};
+    std::ifstream file(path);
+    if (!std::getline(file, options.mail.password)) return fail("mail.password_file: {} cannot be read", path);
+    return {};
 }
 
 // webapi.cert and webapi.key empty: a certificate of our own beside the store, made at the first start.
 Result<> provide_certificate(ApplianceOptions& options) {
-    if (options.servers.webapi_tls.empty() || !options.servers.certificate.empty()) return {};
+    if ((options.servers.webapi_tls.empty() && options.servers.xml_tls.empty()) || !options.servers.certificate.empty())
+        return {};
     std::error_code error;
     std::filesystem::create_directories(options.store, error);
     if (error) return fail("storage.path {}: {}", options.store, error.message());
@@ -172,6 +225,8 @@ int serve(Configuration configuration, const std::string& path, const std::vecto
     };
     options.servers.log = [log = options.log](const std::string& line) { log("warning", line); };
     const auto report = [&](const std::string& line) { options.log("error", line); };
+    if (auto read = read_mail_password(configuration, options); !read)
+        return report(read.error().message), EXIT_FAILURE;
     if (auto made = provide_certificate(options); !made) return report(made.error().message), EXIT_FAILURE;
     auto appliance = Appliance::start(options);
     if (!appliance) return report(appliance.error().message), EXIT_FAILURE;
@@ -179,9 +234,17 @@ int serve(Configuration configuration, const std::string& path, const std::vecto
     signals.watch([&] { (*appliance)->request_stop(); },
                   [&] {
                       auto again = load_configuration(path, overrides);
-                      if (!again) return report("SIGHUP: nothing changed: " + again.error().message);
+                      if (!again) {
+                          (*appliance)->note("configuration_reload", "refused");
+                          return report("SIGHUP: nothing changed: " + again.error().message);
+                      }
                       spdlog::set_level(level_of(again->log.level));
-                      options.log("info", "SIGHUP: log.level taken over; other keys need a restart");
+                      (*appliance)->set_archive_actions(again->archive, again->recording.archive_action);
+                      (*appliance)->set_schedule(again->schedule);
+                      (*appliance)->reload_certificates();
+                      const std::string taken = "log.level, archive actions, schedule and TLS files taken over";
+                      (*appliance)->note("configuration_reload", taken);
+                      options.log("info", fmt::format("SIGHUP: {}; other keys need a restart", taken));
                   });
     fmt::print("ready {}\n", (*appliance)->addresses());
     std::fflush(stdout);
@@ -200,7 +263,8 @@ int main(int argc, char** argv) {
     CLI::App app{
         "Spantape: records the calls on a SPAN port and serves them by the XML API, the WebAPI and events.\n"
         "Prints one line, \"ready xml=… events=… webapi=… tls=…\", when it serves. SIGTERM or SIGINT: ends recordings\n"
-        "orderly and exits 0. SIGHUP: takes log.level over. A wrong configuration: exit 2."};
+        "orderly and exits 0. SIGHUP: takes log.level, archive actions and the schedule over and reads the TLS\n"
+        "files again. A wrong configuration: exit 2."};
     std::string path;
     std::vector<std::string> overrides;
     bool check = false;

@@ -223,6 +223,41 @@ void add_writer(Page& page, const Statistics& all) {
         .add(all.sum(&WorkerStatistics::events_waiting), {{"queue", "workers_to_control"}});
 }
 
+void add_assurance(Page& page, const Assurance::Counts& counts) {
+    page.counter(
+            "spantape_assurance_total",
+            "Ended calls and their recordings: whole; short, which lack something; not recorded by decision of the "
+            "schedule; unanswered and without media.")
+        .add(counts.whole, {{"verdict", "whole"}})
+        .add(counts.short_of, {{"verdict", "short"}})
+        .add(counts.by_decision, {{"verdict", "by_decision"}})
+        .add(counts.unanswered, {{"verdict", "unanswered"}});
+    std::string help = "What those that are short lack;";
+    for (std::size_t reason = 0; reason < kShortfalls; ++reason) {
+        const auto each = static_cast<Shortfall>(reason);
+        help += fmt::format("{} {}: {}", reason == 0 ? "" : ";", name_of(each), description_of(each));
+    }
+    page.counter("spantape_assurance_shortfalls_total", help.c_str());
+    for (std::size_t reason = 0; reason < kShortfalls; ++reason)
+        page.add(counts.by_reason[reason], {{"reason", std::string(name_of(static_cast<Shortfall>(reason)))}});
+}
+
+void add_archive(Page& page, const ArchiveCounts& archive) {
+    page.counter("spantape_archived_total", "Copies of recordings that archive actions made.").add(archive.archived);
+    page.counter("spantape_archive_moved_total", "Of those, recordings that were taken from the store then.")
+        .add(archive.moved);
+    page.counter("spantape_archive_expired_total", "Copies removed from archives after their keep days.")
+        .add(archive.expired);
+    page.counter("spantape_archive_failures_total", "Attempts to archive a recording that failed; they are repeated.")
+        .add(archive.failed);
+    page.gauge("spantape_archive_waiting", "Recordings still to be archived, counted to 10,000 for each action.")
+        .add(archive.waiting);
+    page.gauge("spantape_archive_unknown_action", "Recordings that name an archive action that there is not.")
+        .add(archive.unknown_action);
+    page.gauge("spantape_archive_failing_targets", "Archive actions whose target cannot be written to.")
+        .add(archive.failing_targets);
+}
+
 void add_control(Page& page, const Statistics& all) {
     const ControlStatistics& control = all.control;
     page.gauge("spantape_calls", "Calls going on, one for each of our devices in it.").add(control.calls);
@@ -279,6 +314,8 @@ std::string metrics_text(const Statistics& statistics) {
     add_signalling(page, statistics);
     add_writer(page, statistics);
     add_control(page, statistics);
+    add_assurance(page, statistics.assurance);
+    add_archive(page, statistics.archive);
     add_process(page);
     return page.text();
 }

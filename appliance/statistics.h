@@ -10,11 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "api/control/assurance.h"
 #include "api/protocol/servers.h"
 #include "capture/packet/datagram.h"
 #include "capture/signalling.h"
 #include "capture/source/source.h"
 #include "capture/worker.h"
+#include "storage/archiver.h"
 #include "storage/media_writer.h"
 
 namespace spantape {
@@ -78,6 +80,8 @@ struct Statistics {
     SignallingStatistics signalling;
     WriterStatistics writer;
     ControlStatistics control;
+    Assurance::Counts assurance;
+    ArchiveCounts archive;
     std::optional<api::ServerCounters> servers;
     double uptime_s = 0;
 

@@ -80,6 +80,15 @@ void add_control(Elements& to, const Statistics& all) {
     add(to, "CHANNELSINUSE", all.control.channels_in_use);
     add(to, "CHANNELS", all.control.channels);
     add(to, "RECORDINGSCOMPLETED", all.control.recordings_completed);
+    add(to, "RECORDINGSWHOLE", all.assurance.whole);
+    add(to, "RECORDINGSSHORT", all.assurance.short_of);
+    add(to, "ARCHIVED", all.archive.archived);
+    add(to, "ARCHIVEMOVED", all.archive.moved);
+    add(to, "ARCHIVEEXPIRED", all.archive.expired);
+    add(to, "ARCHIVEFAILURES", all.archive.failed);
+    add(to, "ARCHIVEWAITING", all.archive.waiting);
+    add(to, "ARCHIVEUNKNOWNACTION", all.archive.unknown_action);
+    add(to, "ARCHIVEFAILINGTARGETS", all.archive.failing_targets);
     if (!all.servers) return;
     add(to, "APICLIENTS", all.servers->clients);
     add(to, "APISUBSCRIBERS", all.servers->subscribers);

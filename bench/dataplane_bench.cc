@@ -2,6 +2,7 @@
 // Parse -> look-up -> ring: the worker on packets in memory, one thread, streams in random order; beside its floor, the
 // same memory walk doing only the look-up and the copy of a frame into the stream's ring.
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -12,42 +13,115 @@
 namespace spantape::bench {
 namespace {
 
-// Streams of no session: each ring keeps the newest frames, so the ring is written all around without a consumer.
+// A worker whose streams all belong to sessions, or none of them does.
+class BenchWorker {
+public:
+    explicit BenchWorker(std::size_t streams)
+        : traffic_(streams),
+          links_(streams, control_, signalling_),
+          worker_({.max_streams = static_cast<std::uint32_t>(streams), .ring_bytes = kRingBytes}, {}, links_) {}
+
+    // One packet of each stream.
+    void pass() {
+        for (std::size_t first = 0; first < traffic_.size(); first += kBurstPackets) {
+            const std::size_t count = std::min(kBurstPackets, traffic_.size() - first);
+            for (std::size_t i = 0; i < count; ++i)
+                burst_[i] = {traffic_.at(first + i), kPacketBytes, kPacketBytes, now_ns_, LinkType::ethernet, 0};
+            worker_.process(std::span(burst_).first(count));
+        }
+    }
+    // The next 20 ms.
+    void advance() {
+        traffic_.advance();
+        now_ns_ += 20 * kNsPerMs;
+    }
+    // Two streams are a call, as in Traffic.
+    void bind() {
+        for (std::size_t stream = 0; stream < traffic_.size(); stream += 2) {
+            Decision watch{.kind = Decision::Kind::watch, .session = stream / 2 + 1};
+            watch.endpoint = Traffic::destination_of(stream);
+            while (!links_.decisions.push(Decision(watch))) settle();
+        }
+        settle();
+    }
+    // As the writer does: takes all frames from the rings.
+    void drain() {
+        while (const auto opened = links_.writer.opened.pop()) bound_.push_back(*opened);
+        for (StreamHandle* stream : bound_)
+            while (!stream->ring.front().empty()) stream->ring.pop();
+    }
+    [[nodiscard]] const WorkerCounters& counters() const { return worker_.counters(); }
+
+private:
+    void settle() {
+        worker_.step();
+        while (links_.events.pop()) {
+        }
+    }
+
+    Traffic traffic_;
+    Wakeup control_, signalling_;
+    WorkerLinks links_;
+    Worker worker_;
+    std::array<Packet, kBurstPackets> burst_;
+    std::vector<StreamHandle*> bound_;
+    TimeNs now_ns_ = wall_clock_ns() + 3600 * kNsPerSecond;  // before it the worker takes no stream for over
+};
+
+// Frames of a full ring of 16 KiB, as they are here.
+constexpr int kFramesOfRing = 84;
+
+// Streams of calls; the writer takes their frames before a ring is full.
 void WorkerParseLookupRing(benchmark::State& state) {
     const auto streams = static_cast<std::size_t>(state.range(0));
-    Traffic traffic(streams);
-    Wakeup control, signalling;
-    WorkerLinks links(16, control, signalling);
-    Worker worker({.max_streams = static_cast<std::uint32_t>(streams), .ring_bytes = kRingBytes}, {}, links);
-    std::vector<Packet> burst(kBurstPackets);
-    TimeNs now_ns = kNsPerSecond;
-    const auto pass = [&] {
-        for (std::size_t first = 0; first < streams; first += kBurstPackets) {
-            const std::size_t count = std::min(kBurstPackets, streams - first);
-            for (std::size_t i = 0; i < count; ++i)
-                burst[i] = {traffic.at(first + i), kPacketBytes, kPacketBytes, now_ns, LinkType::ethernet, 0};
-            worker.process(std::span(burst).first(count));
-        }
+    BenchWorker bench(streams);
+    bench.pass();
+    bench.bind();
+    int on_ring = 1;
+    const auto advance = [&] {
+        bench.advance();
+        if (++on_ring < kFramesOfRing) return;
+        bench.drain();
+        on_ring = 0;
     };
-    for (int warm = 0; warm < 90; ++warm) {  // every page of every ring is touched
-        pass();
-        traffic.advance();
+    for (int warm = 0; warm < kFramesOfRing; ++warm) {  // every page of every ring is touched
+        advance();
+        bench.pass();
     }
     for (auto _ : state) {
-        pass();
         state.PauseTiming();
-        traffic.advance();
-        now_ns += 20 * kNsPerMs;
+        advance();
         state.ResumeTiming();
+        bench.pass();
     }
-    const WorkerCounters& seen = worker.counters();
-    const std::uint64_t pushed_out = seen.drops[static_cast<std::size_t>(DropReason::unwatched)].get();
-    if (seen.held.get() + pushed_out != seen.packets.get()) state.SkipWithError("not every frame was put on a ring");
+    if (bench.counters().stored.get() != bench.counters().packets.get())
+        state.SkipWithError("not every frame was put on the ring of a call's stream");
     state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(streams));
 }
 BENCHMARK(WorkerParseLookupRing)->Arg(2'000)->Arg(20'000)->Arg(200'000)->Unit(benchmark::kMillisecond)->MinTime(1);
 // Two workers beside each other, each with streams of its own: what they share is the machine's memory.
 BENCHMARK(WorkerParseLookupRing)->Arg(20'000)->Unit(benchmark::kMillisecond)->MinTime(1)->UseRealTime()->Threads(2);
+
+// Streams of no call: each ring keeps the newest frames, and each frame pushes the oldest out.
+void WorkerLookBack(benchmark::State& state) {
+    const auto streams = static_cast<std::size_t>(state.range(0));
+    BenchWorker bench(streams);
+    for (int warm = 0; warm < kFramesOfRing + 6; ++warm) {
+        bench.pass();
+        bench.advance();
+    }
+    for (auto _ : state) {
+        bench.pass();
+        state.PauseTiming();
+        bench.advance();
+        state.ResumeTiming();
+    }
+    const WorkerCounters& seen = bench.counters();
+    const std::uint64_t pushed_out = seen.drops[static_cast<std::size_t>(DropReason::unwatched)].get();
+    if (seen.held.get() + pushed_out != seen.packets.get()) state.SkipWithError("not every frame was put on a ring");
+    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(streams));
+}
+BENCHMARK(WorkerLookBack)->Arg(2'000)->Arg(200'000)->Unit(benchmark::kMillisecond)->MinTime(1);
 
 void FloorLookupCopy(benchmark::State& state) {
     const auto streams = static_cast<std::size_t>(state.range(0));

@@ -42,6 +42,13 @@ public:
     }
     std::uint8_t* at(std::size_t place) { return memory_.data() + place * kPacketStride; }
     std::size_t size() const { return order_.size(); }
+    // Where `stream` and the one of the same pair send to.
+    static Endpoint destination_of(std::size_t stream) {
+        const std::size_t ip = kFirstDestination + stream / 2;
+        std::uint8_t bytes[4];
+        put32(bytes, ip);
+        return {IpAddress::from_v4(bytes), kDestinationPort};
+    }
 
     // The next 20 ms of every stream.
     void advance() {
@@ -53,6 +60,9 @@ public:
     }
 
 private:
+    static constexpr std::size_t kFirstDestination = 0x0a800000;
+    static constexpr std::uint16_t kDestinationPort = 20000;
+
     static void write(std::uint8_t* packet, std::size_t stream) {
         std::memset(packet, 0x55, kPacketBytes);
         put16(packet + 12, 0x0800);
@@ -61,9 +71,9 @@ private:
         put16(packet + 20, 0);  // no fragment
         packet[23] = 17;
         put32(packet + 26, 0x0a000000 + stream);
-        put32(packet + 30, 0x0a800000 + stream / 2);
+        put32(packet + 30, kFirstDestination + stream / 2);
         put16(packet + 34, 10000 + stream % 50000);
-        put16(packet + 36, 20000);
+        put16(packet + 36, kDestinationPort);
         put16(packet + 38, 8 + kFrameBytes);
         packet[42] = 0x80;
         packet[43] = 0;

@@ -31,6 +31,7 @@ struct MediaSession {
     };
     std::vector<Watched> endpoints;
     std::vector<std::uint32_t> streams;  // slots
+    TimeNs from_ns = 0;                  // what look-back holds from before is left out
     bool secure = false;                 // some description of it spoke of SRTP
 };
 

@@ -34,6 +34,7 @@ struct WorkerOptions {
     std::uint16_t number = 0;
     std::uint32_t max_streams = 8192;
     std::size_t ring_bytes = 16u << 10;  // a power of two
+    std::size_t look_back_bytes = 0;     // so much of it a stream that no call has claimed may fill; 0: all
     std::uint64_t first_stream_id = 1;   // this worker's ids of this run rise from here
     TimeNs media_timeout_ns = 60 * kNsPerSecond;
     std::vector<std::uint16_t> sip_ports = {5060};  // besides what begins like SIP on any other port
@@ -155,6 +156,7 @@ private:
     std::uint32_t open_stream(const Frame& frame);
     bool evict_look_back();
     void forget_frames(Stream& stream);
+    void forget_frames_before(Stream& stream, TimeNs from_ns);
     void drop(DropReason reason, std::uint8_t source, std::uint64_t packets = 1) {
         counters_.drops[static_cast<std::size_t>(reason)].add(packets);
         counters_.drops_by_source[source][static_cast<std::size_t>(reason)].add(packets);

@@ -25,6 +25,7 @@ struct Decision {
     std::uint64_t session = 0;
     std::uint64_t token = 0;
     Endpoint endpoint;
+    TimeNs from_ns = 0;                     // watch: what arrived before is not the session's (0: what look-back holds)
     TimeNs cause_ns = 0;                    // watch: capture time of the SIP message that caused it; 0: none did
     PayloadClocks clocks;                   // watch: of the payload types that `party` said it receives there
     SrtpProfile srtp = SrtpProfile::clear;  // watch: what its description says of the media there

@@ -72,6 +72,23 @@ void Worker::forget_frames(Stream& stream) {
     stream.forget_srtp();
 }
 
+// Of an unclaimed stream, what arrived before. It has frames alone on its ring.
+void Worker::forget_frames_before(Stream& stream, TimeNs from_ns) {
+    RecordRing& ring = stream.handle.ring;
+    std::uint64_t forgotten = 0;
+    for (RingRecord oldest;; ++forgotten) {
+        const auto front = ring.front();
+        if (front.size() < sizeof oldest) break;
+        std::memcpy(&oldest, front.data(), sizeof oldest);
+        if (oldest.arrival_ns >= from_ns) break;
+        ring.pop();
+    }
+    if (forgotten == 0) return;
+    if (forgotten == stream.counters.stored) return forget_frames(stream);
+    stream.counters.stored -= forgotten;
+    drop_held(stream, forgotten);
+}
+
 // Gives up one unclaimed stream for a new one.
 bool Worker::evict_look_back() {
     const std::uint32_t slot =
@@ -147,7 +164,11 @@ void Worker::bind(std::uint32_t slot, SessionMatch match, bool relay_copy) {
     // Anybody can send to a port that a call has named, or forge a sender: a flood must not take all slots.
     if (session->streams.size() >= (match.exact ? kExactStreamsPerSession : kStreamsPerSession)) return;
     const CallParty sender = relay_copy || match.exact ? match.sender : refine_sender(stream, match);
-    if (stream.state == StreamState::look_back) begin_with_oldest(stream);
+    if (stream.state == StreamState::look_back) {
+        if (session->from_ns != 0) forget_frames_before(stream, session->from_ns);
+        begin_with_oldest(stream);
+        stream.first_arrival_ns = std::max(stream.first_arrival_ns, session->from_ns);
+    }
     if (!settle_srtp(stream, *session, sender)) {
         look_back_.prove(slot, stream.last_arrival_ns);
         return;
@@ -155,6 +176,7 @@ void Worker::bind(std::uint32_t slot, SessionMatch match, bool relay_copy) {
     session->streams.push_back(slot);
     stream.jitter.forget_clock();  // the session may know it
     stream.session[stream.sessions++] = match.session;
+    stream.handle.joined(match.session);
     if (stream.state == StreamState::look_back) {
         pool_.claim(slot);
         look_back_.leave(slot);
@@ -183,7 +205,9 @@ void Worker::watch(const Decision& decision) {
     sessions_.watch(decision.session, decision.endpoint, decision.party, decision.clocks, decision.srtp);
     if (decision.clocks != PayloadClocks{})
         for (const std::uint32_t slot : sessions_.find(decision.session)->streams) pool_.at(slot).jitter.forget_clock();
-    if (const MediaSession* session = sessions_.find(decision.session); session->secure) renew_srtp(*session);
+    MediaSession* session = sessions_.find(decision.session);
+    session->from_ns = std::max(session->from_ns, decision.from_ns);
+    if (session->secure) renew_srtp(*session);
     // Streams that were there before the decision.
     std::vector<std::uint32_t> waiting;
     const auto gather = [&](std::uint32_t slot) {

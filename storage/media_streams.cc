@@ -2,18 +2,27 @@
 #include "storage/media_streams.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <random>
 #include <utility>
 
 namespace spantape {
 
 namespace {
 
-constexpr std::size_t kSliceStreams = 4096;  // looked at in one call, so that commands do not wait for all streams
-constexpr TimeNs kSweepBaseNs = kNsPerMs;    // a sweep over n streams is worth this much pause …
-constexpr TimeNs kSweepStreamNs = 200;       // … and this a stream: 20 ms for 100,000
+constexpr std::size_t kSliceStreams = 4096;     // looked at in one call, so that commands do not wait for all streams
+constexpr TimeNs kSweepBaseNs = kNsPerMs;       // a sweep over n streams is worth this much pause …
+constexpr TimeNs kSweepStreamNs = 200;          // … and this a stream: 20 ms for 100,000
+constexpr std::size_t kClosedSeals = 262'144;   // likewise, their seals; some 100 bytes each
+constexpr std::size_t kClosedLeftOut = 16'384;  // ended streams whose documents are still corrected
+
+std::uint64_t random_u64() {
+    std::random_device source;
+    return std::uint64_t{source()} << 32 | source();
+}
 
 void check_record_fits(const RingRecord& record, std::size_t bytes) {
     if (sizeof record + record.payload_bytes <= bytes) return;
@@ -23,14 +32,19 @@ void check_record_fits(const RingRecord& record, std::size_t bytes) {
 
 }  // namespace
 
-MediaStreams::MediaStreams(TimeNs drain_ns, SegmentWriter& segments, std::vector<WorkerToWriter*> workers,
-                           MediaWriterCounters& counters, std::function<void(const ChunkEntry&)> on_chunk)
-    : drain_ns_(drain_ns),
+MediaStreams::MediaStreams(const MediaWriterOptions& options, SegmentWriter& segments, Keyring* keyring,
+                           std::vector<WorkerToWriter*> workers, MediaWriterCounters& counters,
+                           std::function<void(const ChunkEntry&)> on_chunk)
+    : options_(options),
+      drain_ns_(options.flush_ns * 2 / 5),
       segments_(segments),
+      keyring_(keyring),
+      nonce_salt_(random_u64()),
       workers_(std::move(workers)),
       returning_(workers_.size()),
       counters_(counters),
-      on_chunk_(std::move(on_chunk)) {}
+      on_chunk_(std::move(on_chunk)),
+      silence_square_(std::pow(32768 * std::pow(10, options.silence_dbov / 20), 2)) {}
 
 bool MediaStreams::take_opened(TimeNs now) {
     now_ = now;
@@ -55,8 +69,10 @@ void MediaStreams::add_stream(StreamHandle& handle, std::uint32_t worker) {
     Stream& stream = streams_[slot];
     stream = Stream{};
     stream.handle = &handle;
+    if (options_.mask_dtmf) stream.dtmf = std::make_unique<Dtmf>();
     stream.worker = worker;
     stream.drained_ns = now_;
+    stream.key_durable = keyring_ == nullptr;
     const auto [first, added] = sessions_.try_emplace(handle.session_id, slot);
     if (!added) {
         stream.next_in_session = first->second;
@@ -78,8 +94,22 @@ void MediaStreams::close_stream(std::uint32_t slot) {
     } else {
         sessions_.erase(stream.handle->session_id);
     }
+    if (stream.counters.blacked_out != 0) {
+        closed_left_out_.push_back(stream.handle->stream_id);
+        if (closed_left_out_.size() > kClosedLeftOut) {
+            left_out_.erase(closed_left_out_.front());
+            closed_left_out_.pop_front();
+        }
+    }
+    closed_seals_[stream.handle->stream_id] = stream.seal;
+    closed_order_.push_back(stream.handle->stream_id);
+    if (closed_order_.size() > kClosedSeals) {
+        closed_seals_.erase(closed_order_.front());
+        closed_order_.pop_front();
+    }
     returning_[stream.worker].push_back(stream.handle);
     stream.handle = nullptr;
+    if (!rules_.empty()) forget_windows(std::exchange(stream.sessions, {}));
     free_slots_.push_back(slot);
     --open_streams_;
     hand_back();
@@ -135,31 +165,37 @@ void MediaStreams::publish_walk() {
 
 Result<bool> MediaStreams::sweep(TimeNs now, bool all) {
     now_ = now;
+    read_clock();
     if (cursor_ == 0) {
         const TimeNs pause = kSweepBaseNs + kSweepStreamNs * static_cast<TimeNs>(open_streams_);
         if (open_streams_ == 0 && counters_.ring_fill.rings.get() != 0) publish_walk();
         if (open_streams_ == 0 || (!hot_ && !all && now_ - swept_ns_ < pause)) return false;
         swept_ns_ = now_;
         hot_ = false;
+        waits_for_keys_ = false;
     }
     const std::size_t end = std::min(cursor_ + kSliceStreams, streams_.size());
     bool worked = false;
     for (; cursor_ < end; ++cursor_) {
-        const Stream& stream = streams_[cursor_];
+        Stream& stream = streams_[cursor_];
         if (stream.handle == nullptr) continue;
         const RecordRing& ring = stream.handle->ring;
         const std::size_t used = ring.used_bytes();
         walk_.note(used, ring.capacity_bytes());
-        const bool full = used > ring.capacity_bytes() / 2;
+        const bool full = used > full_bytes(ring);
         if (!full && !all && now_ - stream.drained_ns < drain_ns_) continue;
-        hot_ |= full;
-        const auto drained = drain(static_cast<std::uint32_t>(cursor_));
+        std::uint64_t awaited = 0;
+        if (auto wanted = want_key(stream, awaited); !wanted) return std::unexpected(wanted.error());
+        waits_for_keys_ |= awaited != 0;
+        hot_ |= full && awaited == 0;
+        const auto drained = drain(static_cast<std::uint32_t>(cursor_), all);
         if (!drained) return drained;
         worked |= *drained;
     }
     if (cursor_ >= streams_.size()) {
         cursor_ = 0;
         publish_walk();
+        if (!rules_.empty()) note_silences();
     }
     return worked || cursor_ != 0;
 }
@@ -168,9 +204,13 @@ Result<> MediaStreams::drain_session(std::uint64_t session, TimeNs now) {
     now_ = now;
     const auto first = sessions_.find(session);
     std::uint32_t slot = first == sessions_.end() ? kNone : first->second;
+    std::uint64_t newest = 0;
+    for (std::uint32_t each = slot; each != kNone; each = streams_[each].next_in_session)
+        if (auto wanted = want_key(streams_[each], newest); !wanted) return wanted;
+    if (auto waited = wait_for_key(newest); !waited) return waited;
     while (slot != kNone) {
         const std::uint32_t next = streams_[slot].next_in_session;
-        if (auto drained = drain(slot); !drained) return std::unexpected(drained.error());
+        if (auto drained = drain(slot, true); !drained) return std::unexpected(drained.error());
         slot = next;
     }
     return {};
@@ -178,23 +218,88 @@ Result<> MediaStreams::drain_session(std::uint64_t session, TimeNs now) {
 
 Result<> MediaStreams::drain_all(TimeNs now) {
     now_ = now;
+    read_clock();
+    std::uint64_t newest = 0;
+    for (Stream& stream : streams_)
+        if (auto wanted = stream.handle != nullptr ? want_key(stream, newest) : Result<>{}; !wanted) return wanted;
+    if (auto waited = wait_for_key(newest); !waited) return waited;
     for (std::uint32_t slot = 0; slot < streams_.size(); ++slot) {
         if (streams_[slot].handle == nullptr) continue;
-        if (auto drained = drain(slot); !drained) return std::unexpected(drained.error());
+        if (auto drained = drain(slot, false); !drained) return std::unexpected(drained.error());
     }
     return {};
 }
 
-// Moves what is on the ring at this moment into chunks; true when there was something. After an error the record
-// that did not fit, and all behind it, are still on the ring.
-Result<bool> MediaStreams::drain(std::uint32_t slot) {
+// Makes the key of a stream that has something on its ring; `newest` is raised to the key's number while it is not
+// durable.
+Result<> MediaStreams::want_key(Stream& stream, std::uint64_t& newest) {
+    if (has_key(stream) || stream.handle->ring.used_bytes() == 0) return {};
+    if (stream.key.id == 0) {
+        auto key = keyring_->create(stream.handle->stream_id);
+        if (!key) return std::unexpected(key.error());
+        stream.key = *key;
+    }
+    if (!has_key(stream)) newest = std::max(newest, stream.key.id);
+    return {};
+}
+
+bool MediaStreams::has_key(Stream& stream) const {
+    if (!stream.key_durable && stream.key.id != 0) stream.key_durable = keyring_->is_durable(stream.key.id);
+    return stream.key_durable;
+}
+
+Result<> MediaStreams::wait_for_key(std::uint64_t id) { return id == 0 ? Result<>{} : keyring_->wait_durable(id); }
+
+// Above it a ring's oldest frames are taken, however young. With nothing held back a ring is drained when half of it is
+// full, to leave the other half for what comes meanwhile.
+std::size_t MediaStreams::full_bytes(const RecordRing& ring) const {
+    const std::size_t capacity = ring.capacity_bytes();
+    return options_.hold_back_ns == 0 && !options_.mask_dtmf ? capacity / 2 : capacity - capacity / 4;
+}
+
+void MediaStreams::read_clock() {
+    if (options_.hold_back_ns == 0 && !options_.mask_dtmf) return;
+    capture_now_ns_ = options_.capture_now();
+    if (options_.hold_back_ns > 0) take_until_ns_ = capture_now_ns_ - options_.hold_back_ns;
+}
+
+bool MediaStreams::may_take(const Stream& stream, const RingRecord& record, bool all) const {
+    const RecordRing& ring = stream.handle->ring;
+    if (all || ring.used_bytes() > full_bytes(ring)) return true;
+    if (record.arrival_ns > take_until_ns_) return false;
+    if (!stream.dtmf || record.kind != RingRecordKind::frame || stream.dtmf->mask.settled()) return true;
+    return record.arrival_ns <= capture_now_ns_ - kDtmfPatienceNs;
+}
+
+// How much of the ring drain() will take.
+std::size_t MediaStreams::due_bytes(RecordRing& ring, bool all) const {
+    const std::size_t used = ring.used_bytes();
+    if (all || options_.hold_back_ns == 0 || used > full_bytes(ring)) return used;
+    std::size_t due = 0;
+    std::size_t position = 0;
+    RingRecord record;
+    for (auto bytes = ring.peek(position); !bytes.empty(); bytes = ring.peek(position)) {
+        std::memcpy(&record, bytes.data(), sizeof record);
+        if (record.arrival_ns > take_until_ns_) break;
+        due += bytes.size() + sizeof(std::uint64_t);
+    }
+    return due;
+}
+
+// Moves what is on the ring at this moment and not held back into chunks; true when there was something. Nothing while
+// the stream's key is not durable. After an error
+// the record that did not fit, and all behind it, are still on the ring.
+Result<bool> MediaStreams::drain(std::uint32_t slot, bool all) {
     Stream& stream = streams_[slot];
+    if (!has_key(stream)) return false;
     RecordRing& ring = stream.handle->ring;
-    std::size_t left = ring.used_bytes();
+    std::size_t left = due_bytes(ring, all);
     if (left == 0) {
         stream.drained_ns = now_;
         return false;
     }
+    find_windows(stream);
+    if (stream.dtmf) look_for_tones(stream);
     bool ended = false;
     Result<> taken;
     while (!ended && left > 0) {
@@ -203,13 +308,17 @@ Result<bool> MediaStreams::drain(std::uint32_t slot) {
         RingRecord record;
         std::memcpy(&record, bytes.data(), sizeof record);
         check_record_fits(record, bytes.size());
+        if (stream.dtmf && stream.dtmf->mask.empty()) look_for_tones(stream);  // came meanwhile
+        if (!may_take(stream, record, all)) break;
         taken = take(stream, record, bytes.data() + sizeof record, left);
         if (!taken) break;
         ended = record.kind == RingRecordKind::end;
         left -= std::min(left, bytes.size() + sizeof(std::uint64_t));
         ring.pop();
+        if (stream.dtmf && record.kind == RingRecordKind::frame) stream.dtmf->mask.pop();
     }
     close_chunk(stream);
+    note_left_out(stream);
     if (!taken) return std::unexpected(taken.error());
     stream.drained_ns = now_;
     if (ended) close_stream(slot);
@@ -225,14 +334,6 @@ Result<> MediaStreams::take(Stream& stream, const RingRecord& record, const std:
             stream.counters.dropped_us += record.lost_us;
             stream.lost += record.lost_us;
             return {};
-        case RingRecordKind::pause:
-        case RingRecordKind::resume: {
-            const bool pause = record.kind == RingRecordKind::pause;
-            if (auto room = make_room(stream, 0, record.arrival_ns, ring_bytes); !room) return room;
-            chunk_.add_mark(pause ? FrameKind::pause : FrameKind::resume, record.arrival_ns, 0);
-            stream.paused = pause;
-            return {};
-        }
         case RingRecordKind::end:
             return mark_loss(stream, stream.last_ns, 0, ring_bytes);
     }
@@ -241,10 +342,18 @@ Result<> MediaStreams::take(Stream& stream, const RingRecord& record, const std:
 
 Result<> MediaStreams::take_frame(Stream& stream, const RingRecord& record, const std::byte* payload,
                                   std::size_t ring_bytes) {
-    if (stream.paused) {
+    if (!silences_.empty()) listen(record, payload);
+    if (const BlackoutWindow* window = window_at(record.arrival_ns))
+        return leave_out(stream, record, *window, ring_bytes);
+    if (stream.dtmf && is_event(*stream.dtmf, record, payload)) {  // no mark: audio goes on beside it
         ++stream.counters.blacked_out;
+        stream.left_out_bytes += record.payload_bytes;
         return {};
     }
+    if (stream.dtmf && stream.dtmf->mask.masked())
+        return leave_out(stream, record, {record.arrival_ns, record.arrival_ns + 1}, ring_bytes);
+    if (stream.paused)
+        if (auto marked = mark_resume(stream, record, ring_bytes); !marked) return marked;
     if (auto marked = mark_loss(stream, record.arrival_ns, record.payload_bytes, ring_bytes); !marked) return marked;
     if (auto room = make_room(stream, record.payload_bytes, record.arrival_ns, ring_bytes); !room) return room;
     chunk_.add_frame(record, payload);
@@ -253,6 +362,7 @@ Result<> MediaStreams::take_frame(Stream& stream, const RingRecord& record, cons
         stream.first_timestamp = record.timestamp;
     }
     stream.last_ns = record.arrival_ns;
+    stream.newest_ns = std::max(stream.newest_ns, record.arrival_ns);
     stream.last_timestamp = record.timestamp;
     ++stream.counters.stored;
     stream.counters.payload_bytes += record.payload_bytes;
@@ -281,10 +391,28 @@ Result<> MediaStreams::make_room(Stream& stream, std::size_t payload_bytes, Time
     return {};
 }
 
-ChunkHeader MediaStreams::header_of(const Stream& stream) {
+void MediaStreams::put_seals(Recording& recording) const {
+    const auto first = sessions_.find(recording.session_id);
+    for (RecordedStream& recorded : recording.streams) {
+        const StreamSeal* seal = nullptr;
+        if (const auto closed = closed_seals_.find(recorded.stream_id); closed != closed_seals_.end())
+            seal = &closed->second;
+        for (std::uint32_t slot = first == sessions_.end() ? kNone : first->second; slot != kNone && seal == nullptr;
+             slot = streams_[slot].next_in_session)
+            if (streams_[slot].handle->stream_id == recorded.stream_id) seal = &streams_[slot].seal;
+        if (seal == nullptr) continue;
+        recorded.chunks = seal->chunks;
+        recorded.seal = seal->hex();
+    }
+}
+
+ChunkHeader MediaStreams::header_of(const Stream& stream) const {
     const StreamHandle& handle = *stream.handle;
     ChunkHeader header;
     header.record.session_id = handle.session_id;
+    // Never twice under the stream's key: the number does not come again in this run, nor the stream in another.
+    std::memcpy(header.record.nonce.data(), &stream.chunk_number, sizeof stream.chunk_number);
+    std::memcpy(header.record.nonce.data() + sizeof stream.chunk_number, &nonce_salt_, sizeof nonce_salt_);
     header.stream_id = handle.stream_id;
     header.chunk_number = stream.chunk_number;
     header.ssrc = handle.flow.ssrc;
@@ -307,7 +435,8 @@ void MediaStreams::close_chunk(Stream& stream) {
     header.counters.lost_before = stream.handle->lost_before.load(std::memory_order_relaxed);
     header.counters.duplicates = stream.handle->duplicates.load(std::memory_order_relaxed);
     chunk_.close();
-    const RecordPosition position = segments_.commit();
+    const RecordPosition position = segments_.commit(keyring_ != nullptr ? &stream.key : nullptr);
+    stream.seal.extend(stream.chunk_number, segments_.committed());
     on_chunk_({header.stream_id, header.chunk_number, position.segment, position.offset, position.bytes, header.frames,
                header.first_ns, header.last_ns});
     ++stream.chunk_number;

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "storage/media_streams.h"
+#include "storage/segment/record.h"
 
 namespace spantape {
 
@@ -26,16 +27,24 @@ struct StoredDocument {
     bool final = false;
 };
 
+// A blackout whose past part must be findable on disk before it is answered.
+struct AwaitedBlackout {
+    BlackoutReady ready;
+    std::uint64_t id = 0;
+};
+
 // What one flush makes durable.
 struct Group {
     std::uint64_t epoch = 0;
     std::vector<ChunkEntry> chunks;
     std::vector<StoredDocument> documents;
     std::vector<std::uint64_t> tokens;  // of FlushAll
-    RecordPosition last;                // newest record
-    TimeNs since_ns = 0;                // monotonic, of its first record
+    std::vector<AwaitedBlackout> blackouts;
+    RecordPosition last;  // newest record
+    TimeNs since_ns = 0;  // monotonic, of its first record
 
-    [[nodiscard]] bool empty() const { return chunks.empty() && documents.empty() && tokens.empty(); }
+    [[nodiscard]] bool empty() const { return chunks.empty() && documents.empty() && !urgent(); }
+    [[nodiscard]] bool urgent() const { return !tokens.empty() || !blackouts.empty(); }  // somebody waits for it
 };
 
 void apply(const MovedRange& moved, std::uint32_t& segment, std::uint64_t& offset) {
@@ -54,14 +63,15 @@ void apply(const MovedRange& moved, Group& group) {
 
 struct MediaWriter::State {
     State(MediaWriterOptions options, SegmentWriter& segments, Index& index, std::vector<WorkerToWriter*> workers,
-          SpscQueue<WriterCommand>& commands, SpscQueue<WriterEvent>& events, Wakeup& control_wakeup)
+          SpscQueue<WriterCommand>& commands, SpscQueue<WriterEvent>& events, Wakeup& control_wakeup, Keyring* keyring)
         : options_(options),
           segments_(segments),
           index_(index),
           commands_(commands),
           events_(events),
           control_wakeup_(control_wakeup),
-          streams_(options.flush_ns * 2 / 5, segments, std::move(workers), counters_,
+          keyring_(keyring),
+          streams_(options, segments, keyring, std::move(workers), counters_,
                    [this](const ChunkEntry& chunk) { take_chunk(chunk); }) {}
 
     bool step(TimeNs now) {
@@ -70,7 +80,8 @@ struct MediaWriter::State {
         worked |= streams_.take_opened(now_);
         if (now_ >= segments_retry_ns_) {
             worked |= take_commands();
-            worked |= sweep();
+            // Not past a command that waits for the disk: it may say what must not be stored.
+            if (now_ >= segments_retry_ns_) worked |= sweep();
             worked |= flush_if_due();
         }
         worked |= reap();
@@ -94,6 +105,10 @@ struct MediaWriter::State {
     bool sweep() {
         const auto swept = streams_.sweep(now_, closing_);
         if (streams_.swept_ns() == now_) hurry_ = false;
+        for (SessionSilent& silent : streams_.take_silent()) announcements_.emplace_back(silent);
+        if (streams_.waits_for_keys())
+            if (const std::string error = keyring_->error(); !error.empty())
+                say_failure(fmt::format("keyring: {}", error), keyring_said_ns_);
         return swept ? *swept : segments_failed(swept.error());
     }
 
@@ -128,12 +143,14 @@ struct MediaWriter::State {
         if (put.final) {
             if (auto drained = streams_.drain_session(put.recording.session_id, now_); !drained) return drained;
         }
+        streams_.correct_counters(put.recording);
+        if (put.final) streams_.put_seals(put.recording);
         const std::string json = to_json(put.recording);
-        const std::size_t bytes = sizeof(RecordHeader) + json.size();
+        const std::size_t bytes = document_record_bytes(json);
         StoredDocument document;
         document.final = put.final;
         if (bytes <= SegmentWriter::kMaxRecordBytes) {
-            auto position = write_document(put.recording, json);
+            auto position = append_document(put.recording, json);
             if (!position) return std::unexpected(position.error());
             document.position = *position;
         } else {
@@ -148,17 +165,10 @@ struct MediaWriter::State {
         return {};
     }
 
-    Result<RecordPosition> write_document(const Recording& recording, const std::string& json) {
-        RecordHeader header;
-        header.kind = RecordKind::recording;
-        header.header_bytes = sizeof header;
-        header.total_bytes = static_cast<std::uint32_t>(sizeof header + json.size());
-        header.recording = recording.ident;
-        header.session_id = recording.session_id;
-        auto room = segments_.reserve(header.total_bytes);
+    Result<RecordPosition> append_document(const Recording& recording, const std::string& json) {
+        auto room = segments_.reserve(static_cast<std::uint32_t>(document_record_bytes(json)));
         if (!room) return std::unexpected(room.error());
-        std::memcpy(room->data(), &header, sizeof header);
-        std::memcpy(room->data() + sizeof header, json.data(), json.size());
+        write_document(*room, recording, json);
         const RecordPosition position = segments_.commit();
         note(position);
         counters_.recordings.fetch_add(1, std::memory_order_relaxed);
@@ -172,13 +182,52 @@ struct MediaWriter::State {
         return {};
     }
 
+    // What is in chunks by now is awaited, also where none of the streams gave any: an older group may still be on its
+    // way, and answers come in order.
+    Result<> handle(Blackout& command) {
+        RedactionWindow redact = streams_.black_out(command);
+        if (command.token == 0) return {};
+        if (gathering_.empty()) gathering_.since_ns = now_;
+        gathering_.blackouts.push_back({{command.token, command.session, std::move(redact)}, command.id});
+        return {};
+    }
+
+    Result<> handle(EndBlackout& command) {
+        streams_.end_blackout(command);
+        return {};
+    }
+
+    Result<> handle(EndpointPayloads& command) {
+        streams_.payloads(command);
+        return {};
+    }
+
+    Result<> handle(WatchSilence& command) {
+        streams_.watch_silence(command);
+        return {};
+    }
+
+    Result<> handle(SessionOver& command) {
+        streams_.session_over(command.session);
+        return {};
+    }
+
+    Result<> handle(PutPurge& purge) {
+        const std::uint32_t bytes = purge_record_bytes(purge.streams.size());
+        auto room = segments_.reserve(bytes);
+        if (!room) return std::unexpected(room.error());
+        write_purge(*room, purge.ident, purge.streams);
+        note(segments_.commit());
+        gathering_.tokens.push_back(purge.token);
+        return {};
+    }
+
     // --- durability ------------------------------------------------------------------------------------------------
 
     bool flush_if_due() {
         if (gathering_.empty()) return false;
         // Two fifths here, two fifths on the ring: together below flush_ns, with something to spare for the disk.
-        const bool due =
-            closing_ || !gathering_.tokens.empty() || now_ - gathering_.since_ns >= options_.flush_ns * 2 / 5;
+        const bool due = closing_ || gathering_.urgent() || now_ - gathering_.since_ns >= options_.flush_ns * 2 / 5;
         if (!due) return false;
         auto epoch = segments_.flush();
         if (!epoch) return segments_failed(epoch.error());
@@ -216,6 +265,10 @@ struct MediaWriter::State {
                 } else {
                     batch.recordings[place->second] = document.recording;
                 }
+                if (document.position.bytes > 0) {
+                    batch.documents.push_back({document.recording.ident, document.position.segment,
+                                               document.position.offset, document.position.bytes});
+                }
             }
             if (group.last.bytes > 0) {
                 batch.watermark = Watermark{group.last.segment, group.last.offset + group.last.bytes};
@@ -237,6 +290,13 @@ struct MediaWriter::State {
     void announce_group(const Group& group) {
         for (const StoredDocument& document : group.documents) {
             announcements_.emplace_back(RecordingStored{document.recording.ident, document.final});
+        }
+        for (const AwaitedBlackout& awaited : group.blackouts) {
+            BlackoutReady ready = awaited.ready;
+            // Its stop may have come meanwhile: what lies behind that stays.
+            const RedactionWindow& redact = ready.redact;
+            ready.redact.to_ns = streams_.blackout(ready.session, awaited.id, {redact.from_ns, redact.to_ns}).to_ns;
+            announcements_.emplace_back(std::move(ready));
         }
         for (const std::uint64_t token : group.tokens) announcements_.emplace_back(Flushed{token});
     }
@@ -292,6 +352,7 @@ struct MediaWriter::State {
     Wakeup& control_wakeup_;
     Wakeup wakeup_;
     MediaWriterCounters counters_;
+    Keyring* keyring_;
     MediaStreams streams_;
 
     TimeNs now_ = 0;
@@ -302,13 +363,14 @@ struct MediaWriter::State {
     std::deque<Group> flushed_;
     std::deque<WriterEvent> announcements_;
     TimeNs segments_retry_ns_ = 0, index_retry_ns_ = 0;
-    TimeNs segments_said_ns_ = 0, index_said_ns_ = 0, document_said_ns_ = 0;
+    TimeNs segments_said_ns_ = 0, index_said_ns_ = 0, document_said_ns_ = 0, keyring_said_ns_ = 0;
 };
 
 MediaWriter::MediaWriter(MediaWriterOptions options, SegmentWriter& segments, Index& index,
                          std::vector<WorkerToWriter*> workers, SpscQueue<WriterCommand>& commands,
-                         SpscQueue<WriterEvent>& events, Wakeup& control_wakeup)
-    : state_(std::make_unique<State>(options, segments, index, std::move(workers), commands, events, control_wakeup)) {}
+                         SpscQueue<WriterEvent>& events, Wakeup& control_wakeup, Keyring* keyring)
+    : state_(std::make_unique<State>(options, segments, index, std::move(workers), commands, events, control_wakeup,
+                                     keyring)) {}
 MediaWriter::~MediaWriter() = default;
 
 bool MediaWriter::step(TimeNs monotonic_now_ns) { return state_->step(monotonic_now_ns); }

@@ -15,6 +15,7 @@
 #include "capture/rtp/stream_handle.h"
 #include "capture/rtp/stream_quality.h"
 #include "capture/sip/events.h"
+#include "storage/blackout_windows.h"
 
 namespace spantape {
 
@@ -32,6 +33,10 @@ struct RecordedStream {
     TimeNs duration_ns = 0;                // extent of its audio in RTP time
     StreamCounters counters;               // within the stream as a whole
     StreamQuality quality;                 // likewise
+    // What its integrity rests on (integrity.h): how many chunks of it there were when the recording ended, and the
+    // SHA-256 chained over their seals, in hexadecimal; "" when the recording was not ended by a writer.
+    std::uint32_t chunks = 0;
+    std::string seal;
 };
 
 enum class RecordingState : std::uint8_t {
@@ -58,13 +63,18 @@ struct Recording {
     std::string filename;
     std::int64_t agent_id = 0;
     std::int32_t priority = 0;
-    std::int32_t keep_days = -1;       // -1: as configured
-    std::int64_t archive_action = -1;  // -1: none
+    std::int32_t keep_days = -1;       // -1: as configured; 0: for ever
+    std::int64_t archive_action = -1;  // -1: as configured; 0: none
     std::uint32_t channel = 0;
     bool agent_initiated = false, cti_initiated = false;
+    std::string schedule_rule;  // name of the rule of the schedule that wanted it; "": none did, or there were none
+    bool locked = false;        // legal hold: never purged
+    std::string lock_reason;
 
     std::vector<RecordedStream> streams;
-    std::uint64_t dropped_kernel = 0;  // by its sources, of all packets, while it ran
+    std::vector<BlackoutWindow> blackouts;  // within it, in order, apart; a running one ends at INT64_MAX
+    std::uint64_t redacted = 0;             // frames of its streams that were stored and taken off the disk again
+    std::uint64_t dropped_kernel = 0;       // by its sources, of all packets, while it ran
 
     // 0 while recording. Saturates, so that a document with absurd times cannot overflow it.
     [[nodiscard]] TimeNs duration_ns() const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The document of a recording as the segments and the index hold it: one JSON object with every member of Recording,
 // integers exact to 64 bits, times in nanoseconds. Read back without trust: disks and tools can hand us anything.
+#include <array>
 #include <charconv>
 #include <limits>
 #include <optional>
@@ -83,7 +84,9 @@ json::object json_of(const RecordedStream& stream) {
             {"start_ns", stream.start_ns},
             {"duration_ns", stream.duration_ns},
             {"counters", json_of(stream.counters)},
-            {"quality", json_of(stream.quality)}};
+            {"quality", json_of(stream.quality)},
+            {"chunks", stream.chunks},
+            {"seal", json_text(stream.seal)}};
 }
 
 std::string_view name_of(RecordingState state) {
@@ -272,6 +275,8 @@ void read_stream(Members members, RecordedStream& stream) {
     members.integer("duration_ns", stream.duration_ns);
     members.object("counters", [&](Members counters) { read_counters(std::move(counters), stream.counters); });
     members.object("quality", [&](Members quality) { read_quality(std::move(quality), stream.quality); });
+    members.integer("chunks", stream.chunks);
+    members.text("seal", stream.seal);
 }
 
 void read_users(Members& members, Recording& recording) {
@@ -307,6 +312,9 @@ void read_fields(Members& members, Recording& recording) {
     members.integer("channel", recording.channel);
     members.flag("agent_initiated", recording.agent_initiated);
     members.flag("cti_initiated", recording.cti_initiated);
+    members.text("schedule_rule", recording.schedule_rule);
+    members.flag("locked", recording.locked);
+    members.text("lock_reason", recording.lock_reason);
 }
 
 void read_recording(Members members, Recording& recording) {
@@ -321,6 +329,11 @@ void read_recording(Members members, Recording& recording) {
     members.integer("stop_ns", recording.stop_ns);
     read_fields(members, recording);
     members.objects("streams", recording.streams, read_stream);
+    members.objects("blackouts", recording.blackouts, [](Members window, BlackoutWindow& out) {
+        window.integer("from_ns", out.from_ns);
+        window.integer("to_ns", out.to_ns);
+    });
+    members.integer("redacted", recording.redacted);
     members.integer("dropped_kernel", recording.dropped_kernel);
 }
 
@@ -331,6 +344,9 @@ std::string to_json(const Recording& recording) {
     for (const std::string& user : recording.user) users.emplace_back(json_text(user));
     json::array streams;
     for (const RecordedStream& stream : recording.streams) streams.emplace_back(json_of(stream));
+    json::array blackouts;
+    for (const BlackoutWindow& window : recording.blackouts)
+        blackouts.emplace_back(json::object{{"from_ns", window.from_ns}, {"to_ns", window.to_ns}});
     return json::serialize(json::object{
         {"ident", recording.ident},
         {"global_call_id", json_text(recording.global_call_id)},
@@ -361,7 +377,12 @@ std::string to_json(const Recording& recording) {
         {"channel", recording.channel},
         {"agent_initiated", recording.agent_initiated},
         {"cti_initiated", recording.cti_initiated},
+        {"schedule_rule", json_text(recording.schedule_rule)},
+        {"locked", recording.locked},
+        {"lock_reason", json_text(recording.lock_reason)},
         {"streams", std::move(streams)},
+        {"blackouts", std::move(blackouts)},
+        {"redacted", recording.redacted},
         {"dropped_kernel", recording.dropped_kernel},
     });
 }
@@ -370,7 +391,10 @@ Result<Recording> recording_from_json(std::string_view text) {
     json::parse_options options;
     options.max_depth = kMaxDepth;
     json::error_code parse_error;
-    const json::value document = json::parse(text, parse_error, {}, options);
+    // A listing reads a hundred of them: their parts are not allocated one by one.
+    std::array<unsigned char, 16u << 10> room;
+    json::monotonic_resource memory(room.data(), room.size());
+    const json::value document = json::parse(text, parse_error, &memory, options);
     if (parse_error) return fail("recording document of {} bytes: {}", text.size(), parse_error.message());
     if (!document.is_object()) return fail("recording document of {} bytes: not a JSON object", text.size());
 

@@ -124,6 +124,9 @@ std::string ledger(const Recording& recording) {
         sum.blacked_out += stream.counters.blacked_out;
         sum.undecryptable += stream.counters.undecryptable;
     }
+    // What was taken off the disk again had been counted as stored.
+    sum.stored -= std::min(sum.stored, recording.redacted);
+    sum.blacked_out += recording.redacted;
     ObjectText object;
     object.member("stored", sum.stored);
     object.member("lost_before", sum.lost_before);
@@ -162,8 +165,17 @@ std::string to_public_json(const Recording& recording) {
     object.member("duration", plain_seconds(recording.duration_ns()));
     object.text("state", name_of(recording.state));
     object.text("ended_by", recording.ended_by);
+    object.text("schedule_rule", recording.schedule_rule);
     object.member("ledger", ledger(recording));
     object.member("source_drops", recording.dropped_kernel);
+    std::string blackouts;
+    for (const BlackoutWindow& window : recording.blackouts) {
+        ObjectText each;
+        each.member("from", plain_seconds(window.from_ns));
+        if (window.to_ns != INT64_MAX) each.member("to", plain_seconds(window.to_ns));
+        blackouts += fmt::format("{}{}", blackouts.empty() ? "" : ",", std::move(each).take());
+    }
+    object.member("blackouts", fmt::format("[{}]", blackouts));
     std::string streams;
     for (const RecordedStream& stream : recording.streams)
         streams += fmt::format("{}{}", streams.empty() ? "" : ",", public_json(stream));

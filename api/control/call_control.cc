@@ -11,6 +11,10 @@
 
 namespace spantape {
 
+namespace {
+constexpr TimeNs kUnwatchedLimitNs = 12 * 3600 * kNsPerSecond;  // a call whose media is not looked at
+}
+
 std::string_view name_of(ChannelState state) {
     constexpr std::string_view kNames[] = {
         "Idle",  "OffHook",   "Recording",         "Playback",        "Waiting",
@@ -38,6 +42,8 @@ void apply(const FieldUpdate& update, Recording& recording) {
     set(update.archive_action, recording.archive_action);
     set(update.agent_initiated, recording.agent_initiated);
     set(update.cti_initiated, recording.cti_initiated);
+    set(update.locked, recording.locked);
+    set(update.lock_reason, recording.lock_reason);
 }
 
 Call* Device::active_call(const std::string* instance) const {
@@ -52,8 +58,12 @@ Call* Device::latest_call() const {
     return calls.empty() ? nullptr : calls.back().get();
 }
 
-CallControl::CallControl(ControlOptions options, ControlOutputs& outputs, TimeNs now_ns)
-    : options_(std::move(options)), outputs_(outputs), channels_(options_.channels, now_ns), now_ns_(now_ns) {
+CallControl::CallControl(ControlOptions options, ControlOutputs& outputs, TimeNs now_ns, const Directory* directory)
+    : options_(std::move(options)),
+      outputs_(outputs),
+      directory_(directory),
+      channels_(options_.channels, now_ns),
+      now_ns_(now_ns) {
     for (const auto& pattern : options_.device_match) device_match_.emplace_back(pattern, std::regex::optimize);
 }
 
@@ -110,14 +120,22 @@ void CallControl::on_writer(const WriterEvent& event) {
         const auto idents = flush_tokens_.extract(flushed->token);
         if (idents.empty()) return;
         for (const std::uint64_t ident : idents.mapped()) stored(ident);
+    } else if (const auto* silent = std::get_if<SessionSilent>(&event)) {
+        session_silent(*silent);
     } else if (const auto* failed = std::get_if<StorageFailed>(&event)) {
         outputs_.log("storage", "storage: " + failed->message);
     }
 }
 
 void CallControl::on_tick(TimeNs now_ns) {
+    advance(now_ns);
+    while (write_due_document()) {
+    }
+}
+
+void CallControl::advance(TimeNs now_ns) {
     now_ns_ = std::max(now_ns_, now_ns);
-    write_due_documents();
+    std::ranges::move(std::exchange(documents_wanted_, {}), std::back_inserter(documents_due_));
     for (const CallPtr& call : std::exchange(finishing_, {})) {
         if (call->finish_at_ns == 0) continue;
         if (now_ns_ >= call->finish_at_ns)
@@ -125,6 +143,8 @@ void CallControl::on_tick(TimeNs now_ns) {
         else
             finishing_.push_back(call);
     }
+    advance_blackouts();
+    send_late_flushes();
     if (now_ns_ - last_sweep_ns_ < kNsPerSecond) return;
     last_sweep_ns_ = now_ns_;
     std::vector<CallPtr> active;
@@ -142,13 +162,22 @@ void CallControl::check_limits(Call& call) {
             stop_recording(call, *recording, recording->fields.start_ns + recording->max_duration_ns);
             return;  // it may be gone from the list; others have their turn at the next sweep
         }
-    // Answered and no media ever: the same time-out as for media that ceased.
-    if (call.active() && call.answer_ns != 0 && call.sip_call != 0 && call.session && call.session->streams.empty() &&
-        !call.session->held[0] && !call.session->held[1] && now_ns_ - call.answer_ns >= options_.media_timeout_ns) {
-        outputs_.forget_sip_call(call.sip_call);
-        // When it was due: a capture's clock may jump by years between two packets.
-        end_call(call, call.answer_ns + options_.media_timeout_ns, "media_timeout", false);
-    }
+    end_without_media(call);
+}
+
+// Answered, and no media ever: the same time-out as for media that ceased. Where it is not watched for, its BYE may
+// have been lost or it may go on: much later its end is taken for granted.
+void CallControl::end_without_media(Call& call) {
+    if (!call.active() || call.answer_ns == 0 || call.sip_call == 0 || !call.session) return;
+    const Session& session = *call.session;
+    const bool watched = session.wanted && !session.ending;
+    if (watched && (!session.streams.empty() || session.held[0] || session.held[1])) return;
+    const TimeNs due_ns = watched ? std::max(call.answer_ns, session.watched_ns) + options_.media_timeout_ns
+                                  : call.answer_ns + kUnwatchedLimitNs;
+    if (now_ns_ < due_ns) return;
+    outputs_.forget_sip_call(call.sip_call);
+    // When it was due: a capture's clock may jump by years between two packets.
+    end_call(call, due_ns, "media_timeout", false);
 }
 
 void CallControl::end_all(TimeNs now_ns, const std::string& reason) {
@@ -206,20 +235,47 @@ const Device* CallControl::find_device(const DeviceAddress& who) const {
     return found.empty() ? nullptr : found.front();
 }
 
-std::vector<const Device*> CallControl::matching_devices(const DeviceAddress& who) const {
+DeviceAddress DeviceAddress::as_stored() const {
+    DeviceAddress cut = *this;
+    cut.device_alias = first_characters(device_alias, kAliasCharacters);
+    cut.sys_user = first_characters(sys_user, kUserCharacters);
+    cut.crm_user = first_characters(crm_user, kUserCharacters);
+    cut.station = first_characters(station, kStationCharacters);
+    return cut;
+}
+
+std::vector<const Device*> CallControl::matching_devices(const DeviceAddress& asked) const {
     std::vector<const Device*> found;
-    if (who.empty()) return found;
+    if (asked.empty()) return found;
+    const DeviceAddress who = asked.as_stored();
     const auto fits = [](const std::string& wanted, const std::string& is) { return wanted.empty() || wanted == is; };
-    for (const auto& [id, device] : devices_)
-        if (fits(who.device_id, id) && fits(who.device_alias, device.alias) && fits(who.sys_user, device.sys_user) &&
+    const auto look_at = [&](const Device& device) {
+        if (fits(who.device_alias, device.alias) && fits(who.sys_user, device.sys_user) &&
             fits(who.crm_user, device.crm_user) && fits(who.station, device.station))
             found.push_back(&device);
+    };
+    if (who.device_id.empty()) {
+        for (const auto& [id, device] : devices_) look_at(device);
+    } else if (const auto at = devices_.find(who.device_id); at != devices_.end()) {
+        look_at(at->second);
+    }
+    if (found.empty() && asked.device_id.empty())
+        if (const auto at = devices_.find(directory_device(asked)); at != devices_.end()) found.push_back(&at->second);
     return found;
 }
 
 // The device that a function means. With a DEVICEID it comes to be known by the alias, users and station given along.
-Device* CallControl::resolve(const DeviceAddress& who, bool create) {
-    if (who.device_id.empty()) return const_cast<Device*>(find_device(who));
+Device* CallControl::resolve(const DeviceAddress& asked, bool create) {
+    const DeviceAddress who = asked.as_stored();
+    if (who.device_id.empty()) {
+        if (const Device* known = find_device(asked); known != nullptr) return const_cast<Device*>(known);
+        const std::string id = create ? directory_device(asked) : "";
+        if (id.empty()) return nullptr;
+        // It learns nothing: what the directory says may change.
+        Device& found = device(id);
+        found.kept = true;
+        return &found;
+    }
     if (!create && !devices_.contains(who.device_id)) return nullptr;
     Device& found = device(who.device_id);
     const auto learn = [](const std::string& from, std::string& to) {
@@ -235,11 +291,12 @@ Device* CallControl::resolve(const DeviceAddress& who, bool create) {
     return &found;
 }
 
-CallControl::CallPtr CallControl::new_call(Device& on, TimeNs now_ns) {
+CallControl::CallPtr CallControl::new_call(Device& on, TimeNs now_ns, bool from_beginning) {
     forget_ended_calls(on);
     auto call = std::make_shared<Call>();
     call->number = next_call_++;
     call->start_ns = now_ns;
+    call->from_beginning = from_beginning;
     Recording& fields = call->fields;
     fields.core_id = options_.core_id;
     fields.device_id = on.id;
@@ -247,10 +304,12 @@ CallControl::CallPtr CallControl::new_call(Device& on, TimeNs now_ns) {
     fields.sys_user = on.sys_user;
     fields.crm_user = on.crm_user;
     fields.station = on.station;
+    name_agent(on, fields);
     fields.global_call_id = fmt::format("{:04}{:010}", options_.core_id, outputs_.next_number("global_call"));
     on.calls.push_back(call);
     open_calls_[call->number] = call;
     ++active_calls_;
+    cover_by_agents(call);
     return call;
 }
 
@@ -294,34 +353,49 @@ CallOutcome CallControl::call_start(const DeviceAddress& who, const FieldUpdate&
     }
     if (call != nullptr) {
         call->api_named = true;
-        apply(fields, call->fields);
+        set_fields(fields, call->fields);
+        set_limits(fields, *call);
+        cover_by_agents(call->shared_from_this());
         for (const auto& recording : call->recordings)
             if (!recording->stopped) {
                 recording->fields.call_instance = call->fields.call_instance;
-                apply(fields, recording->fields);
-                if (fields.max_record_time_s) recording->max_duration_ns = *fields.max_record_time_s * kNsPerSecond;
+                set_recording_fields(fields, *recording);
+                set_limits(fields, *recording);
             }
+        if (call->session) watch_silence(*call->session);
         write_documents(*call);
-        return CallOutcome::ok;
+        return call->recording_now() != nullptr ? CallOutcome::ok : reconsider(*call, now_ns);
     }
     const CallPtr started = new_call(*on, now_ns);
     started->api_named = true;
     started->answer_ns = now_ns;
     if (who.instance) started->fields.call_instance = *who.instance;
-    apply(fields, started->fields);
+    set_fields(fields, started->fields);
+    set_limits(fields, *started);
+    cover_by_agents(started);
+    ask_schedule(*started);
     publish("CALLSTART", *started, nullptr);
+    if (!started->wanted) return not_recorded(*started);
     watch_device(*started, *on);
     if (!started->session) return CallOutcome::ok;  // recorded as soon as SIP shows its media
-    ActiveRecording* recording = start_recording(*started, now_ns, false);
-    if (recording == nullptr) return CallOutcome::no_free_channels;
-    if (fields.max_record_time_s) recording->max_duration_ns = *fields.max_record_time_s * kNsPerSecond;
-    return CallOutcome::ok;
+    return start_recording(*started, now_ns, false) == nullptr ? not_recorded(*started) : CallOutcome::ok;
+}
+
+// CALLSTART tells more of a call that SIP shows, and that is not recorded (yet).
+CallOutcome CallControl::reconsider(Call& call, TimeNs now_ns) {
+    if (call.wanted) return CallOutcome::ok;
+    ask_schedule(call);
+    if (!call.wanted) return not_recorded(call);
+    if (!call.session || call.session->ending) return CallOutcome::ok;
+    want_media(*call.session, 0);
+    if (call.answer_ns == 0) return CallOutcome::ok;  // recorded with its answer
+    return start_recording(call, now_ns, false) != nullptr ? CallOutcome::ok : not_recorded(call);
 }
 
 CallOutcome CallControl::call_stop(const DeviceAddress& who, TimeNs now_ns) {
     now_ns_ = std::max(now_ns_, now_ns);
     Device* on = resolve(who, false);
-    if (on == nullptr) return who.device_id.empty() ? CallOutcome::device_invalid : CallOutcome::nothing_active;
+    if (on == nullptr) return names_device(who) ? CallOutcome::nothing_active : CallOutcome::device_invalid;
     Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
     if (call == nullptr) return CallOutcome::nothing_active;
     end_call(*call, now_ns, "api", false);
@@ -331,14 +405,24 @@ CallOutcome CallControl::call_stop(const DeviceAddress& who, TimeNs now_ns) {
 CallOutcome CallControl::call_update(const DeviceAddress& who, const FieldUpdate& fields, TimeNs now_ns) {
     now_ns_ = std::max(now_ns_, now_ns);
     Device* on = resolve(who, false);
-    if (on == nullptr) return who.device_id.empty() ? CallOutcome::device_invalid : CallOutcome::not_in_call;
+    if (on == nullptr) return names_device(who) ? CallOutcome::not_in_call : CallOutcome::device_invalid;
     Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
     if (call == nullptr) return CallOutcome::not_in_call;
-    apply(fields, call->fields);
+    set_fields(fields, call->fields);
+    cover_by_agents(call->shared_from_this());
     for (const auto& recording : call->recordings)
-        if (!recording->stopped) apply(fields, recording->fields);
+        if (!recording->stopped) set_recording_fields(fields, *recording);
     write_documents(*call);
     return CallOutcome::ok;
+}
+
+// RECORDSTART where no call is known: one begins so, whatever the schedule says, unless it forbids it.
+CallOutcome CallControl::record_new_call(const DeviceAddress& who, Device& on, const FieldUpdate& fields,
+                                         TimeNs now_ns) {
+    const CallOutcome outcome = call_start(who, fields, now_ns);
+    if (outcome != CallOutcome::no_schedule) return outcome;
+    Call* call = on.active_call(who.instance ? &*who.instance : nullptr);
+    return call == nullptr ? outcome : record_start(who, fields, now_ns);
 }
 
 CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdate& fields, TimeNs now_ns) {
@@ -346,13 +430,17 @@ CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdat
     Device* on = resolve(who, true);
     if (on == nullptr) return CallOutcome::device_invalid;
     Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
-    if (call == nullptr) return call_start(who, fields, now_ns);  // records the call that begins so
+    if (call == nullptr) return record_new_call(who, *on, fields, now_ns);
     const bool partial = call->recording_now() != nullptr;
+    if (call->schedule.action == ScheduleAction::block) return CallOutcome::blocked;
+    if (!std::exchange(call->wanted, true)) note_outcome(*call, "RECORDSTART asked for it");
+    if (call->session && !call->session->ending) want_media(*call->session, now_ns);
     if (!partial && (!call->session || call->session->ending)) {
         // Not recorded until now (stopped, or without a channel): the same endpoints, a media session of its own.
         const std::shared_ptr<Session> old = call->session;
         if (old) {
             call->session = open_session();
+            call->session->from_ns = now_ns;
             call->session->calls.push_back(call->shared_from_this());
             call->session->held[0] = old->held[0];
             call->session->held[1] = old->held[1];
@@ -365,11 +453,14 @@ CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdat
             watch_device(*call, *on);
         }
         if (!call->session) return CallOutcome::not_in_call;
+        impose_all(*call);
     }
+    if (fields.priority) call->fields.priority = *fields.priority;  // decides whether it is recorded
     ActiveRecording* recording = start_recording(*call, now_ns, partial);
-    if (recording == nullptr) return CallOutcome::no_free_channels;
-    apply(fields, recording->fields);
-    if (fields.max_record_time_s) recording->max_duration_ns = *fields.max_record_time_s * kNsPerSecond;
+    if (recording == nullptr) return not_recorded(*call);
+    set_recording_fields(fields, *recording);
+    set_limits(fields, *recording);
+    watch_silence(*recording->session);
     write_documents(*call);
     return CallOutcome::ok;
 }
@@ -377,7 +468,7 @@ CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdat
 CallOutcome CallControl::record_stop(const DeviceAddress& who, const FieldUpdate& fields, TimeNs now_ns) {
     now_ns_ = std::max(now_ns_, now_ns);
     Device* on = resolve(who, false);
-    if (on == nullptr) return who.device_id.empty() ? CallOutcome::device_invalid : CallOutcome::nothing_active;
+    if (on == nullptr) return names_device(who) ? CallOutcome::nothing_active : CallOutcome::device_invalid;
     Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
     if (call == nullptr) return CallOutcome::nothing_active;
     // What RECORDSTART began last; without such, the call's own recording.
@@ -385,7 +476,7 @@ CallOutcome CallControl::record_stop(const DeviceAddress& who, const FieldUpdate
     for (const auto& recording : call->recordings)
         if (!recording->stopped && (last == nullptr || recording->partial)) last = recording.get();
     if (last == nullptr) return CallOutcome::nothing_active;
-    apply(fields, last->fields);
+    set_recording_fields(fields, *last);
     last->fields.ended_by = "api";
     stop_recording(*call, *last, now_ns);
     return CallOutcome::ok;
@@ -395,14 +486,14 @@ bool CallControl::update_active(std::uint64_t ident, const FieldUpdate& fields) 
     for (const auto& [number, call] : open_calls_)
         for (const auto& recording : call->recordings)
             if (recording->fields.ident == ident) {
-                apply(fields, recording->fields);
-                if (!recording->partial) apply(fields, call->fields);
+                set_recording_fields(fields, *recording);
+                if (!recording->partial) set_fields(fields, call->fields);
                 if (!recording->stopped) write_documents(*call);
                 return true;
             }
     const auto at = completing_.find(ident);
     if (at == completing_.end()) return false;
-    apply(fields, at->second);
+    set_fields(fields, at->second);
     outputs_.put({at->second, false});  // after its last document, which is on its way
     return true;
 }

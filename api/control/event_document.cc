@@ -81,6 +81,7 @@ std::string value_of(std::string_view name, const EventContext& context) {
 api::Event event_document(const std::string& type, const EventContext& context) {
     const EventType& shape = event_types().at(type);
     api::Event event{std::string(shape.event_class), type, std::string(shape.module), context.fields->device_id, {}};
+    event.agent_id = static_cast<std::int32_t>(context.fields->agent_id);
     std::string_view rest = shape.fields;
     while (!rest.empty()) {
         const std::size_t end = std::min(rest.find(' '), rest.size());

@@ -29,6 +29,7 @@ PayloadClocks clocks_of(const std::vector<PayloadMapping>& payloads) {
 std::shared_ptr<Session> CallControl::open_session() {
     auto session = std::make_shared<Session>();
     session->id = outputs_.next_number("session");
+    session->watched_ns = now_ns_;
     sessions_[session->id] = session;
     return session;
 }
@@ -38,11 +39,14 @@ void CallControl::watch(Session& session, const Endpoint& endpoint, CallParty pa
                      .party = party,
                      .session = session.id,
                      .endpoint = endpoint,
+                     .from_ns = session.from_ns,
                      .cause_ns = cause_ns_});
 }
 
 // Keys go by: the workers alone keep them.
 void CallControl::watch(Session& session, const MediaDescription& description) {
+    if (options_.mask_dtmf)
+        outputs_.command_writer(EndpointPayloads{session.id, description.endpoint, description.payloads});
     for (const SrtpKey& key : description.srtp_keys)
         outputs_.decide({.kind = Decision::Kind::srtp_key,
                          .party = description.party,
@@ -53,6 +57,7 @@ void CallControl::watch(Session& session, const MediaDescription& description) {
                      .party = description.party,
                      .session = session.id,
                      .endpoint = description.endpoint,
+                     .from_ns = session.from_ns,
                      .cause_ns = cause_ns_,
                      .clocks = clocks_of(description.payloads),
                      .srtp = description.srtp_profile});
@@ -72,7 +77,9 @@ void CallControl::stream_bound(Session& session, const WorkerEvent& event) {
     assign_payloads(session);
     const auto calls = session.calls;
     for (const CallPtr& call : calls) {
-        for (const auto& recording : call->recordings) without_media_.erase(recording->fields.ident);
+        for (const auto& recording : call->recordings)
+            if (without_media_.erase(recording->fields.ident) != 0 && !session.paused)
+                channels_.set(recording->fields.channel, ChannelState::recording, now_ns_);
         // Early media: the recording begins with it, not only with the answer.
         if (call->recordings.empty() && call->active() && (call->answer_ns != 0 || options_.record_unanswered))
             start_recording(*call, event.time_ns, false);
@@ -135,6 +142,8 @@ void CallControl::end_session(const std::shared_ptr<Session>& session) {
 // All of the session's media is on the rings, ended: what was recorded from it can be completed.
 void CallControl::session_ended(const std::shared_ptr<Session>& session) {
     sessions_.erase(session->id);
+    if (!session->blackouts.empty() || options_.mask_dtmf || session->silence_watched)
+        outputs_.command_writer(SessionOver{session->id});
     const auto calls = std::move(session->calls);
     session->calls.clear();
     for (const CallPtr& call : calls)
@@ -143,7 +152,8 @@ void CallControl::session_ended(const std::shared_ptr<Session>& session) {
                 recording->fields.state == RecordingState::recording) {
                 // Media behind the BYE is part of the recording; its last frame lasts a while yet.
                 if (!recording->partial && recording->fields.ended_by != "api" &&
-                    recording->fields.ended_by != "max_record_time")
+                    recording->fields.ended_by != "max_record_time" &&
+                    recording->fields.ended_by != "max_record_silence" && recording->fields.ended_by != "pre_empted")
                     recording->fields.stop_ns = std::max(recording->fields.stop_ns, session->last_media_ns + kFrameNs);
                 complete(*call, *recording, true);
             }
@@ -159,6 +169,12 @@ Recording CallControl::document(const Call& call, const ActiveRecording& recordi
     Recording document = recording.fields;
     document.streams.clear();
     if (!recording.session) return document;
+    std::vector<BlackoutWindow> windows;
+    for (const auto& [id, window] : recording.session->blackouts)
+        windows.push_back({std::max(window.from_ns, document.start_ns),
+                           document.stop_ns == 0 ? window.to_ns : std::min(window.to_ns, document.stop_ns)});
+    document.blackouts = merged(std::move(windows));
+    document.redacted = recording.session->redacted;
     for (const Session::Stream& stream : recording.session->streams) {
         if (document.stop_ns != 0 && stream.start_ns >= document.stop_ns) continue;
         if (stream.extent_units != 0 && stream.last_ns + kFrameNs < document.start_ns)

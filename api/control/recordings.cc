@@ -17,12 +17,26 @@ constexpr TimeNs kFirstFrameNs = 200 * kNsPerMs;  // so long a recording may wai
 }  // namespace
 
 ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool partial) {
-    const std::uint32_t channel = take_channel(now_ns);
+    if (!call.wanted || call.session->ending) return nullptr;
+    if (!may_record(space_, call.fields.priority)) {
+        outputs_.log("no_space", fmt::format("call {} on device {} is not recorded: the disk is full",
+                                             call.fields.global_call_id, call.fields.device_id));
+        note_outcome(call, "not recorded: the disk is full");
+        call.refused = Shortfall::disk_full;
+        drop_media(call);
+        return nullptr;
+    }
+    const std::uint32_t channel = take_channel(call, now_ns);
     if (channel == 0) {
         outputs_.log("no_channel", fmt::format("call {} on device {} is not recorded: all {} channels are in use",
                                                call.fields.global_call_id, call.fields.device_id, options_.channels));
+        note_outcome(call, fmt::format("not recorded: all {} channels were in use", options_.channels));
+        call.refused = Shortfall::no_channel;
+        drop_media(call);
         return nullptr;
     }
+    call.recorded = true;
+    call.refused.reset();
     auto recording = std::make_unique<ActiveRecording>();
     recording->partial = partial;
     recording->session = call.session;
@@ -39,12 +53,22 @@ ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool pa
         call.fields.filename = fields.filename;
         call.fields.channel = channel;
     }
+    if (!partial) {
+        recording->max_duration_ns = call.max_duration_ns;
+        recording->max_silence_ns = call.max_silence_ns;
+    }
     call.recordings.push_back(std::move(recording));
     ActiveRecording& started = *call.recordings.back();
-    if (call.session->streams.empty()) without_media_[fields.ident] = call.shared_from_this();
+    by_priority_[PriorityKey::of(fields)] = call.shared_from_this();
     outputs_.put({document(call, started), false});
-    channels_.set(channel, ChannelState::recording, now_ns);
+    if (call.session->streams.empty())
+        without_media_[fields.ident] = call.shared_from_this();
+    else
+        channels_.set(channel, ChannelState::recording, now_ns);
+    if (started.max_silence_ns != 0) watch_silence(*call.session);
+    note_outcome(call, fmt::format("recorded as {}", fields.ident));
     publish("RECORDINGSTARTED", call, &started.fields);
+    if (call.session->paused) show_pause(call, started, true);
     return &started;
 }
 
@@ -83,9 +107,14 @@ bool CallControl::name_in_use(const Recording& recording, const std::string& nam
 }
 
 // A free channel; with none, that of the recording that has waited longest for its first frame: a flood of calls
-// without media must not keep out those that have some. 0: every channel has media.
-std::uint32_t CallControl::take_channel(TimeNs now_ns) {
+// without media must not keep out those that have some; with none of those, one of lower priority. 0: none.
+std::uint32_t CallControl::take_channel(const Call& wanted_by, TimeNs now_ns) {
     if (const std::uint32_t channel = channels_.take(now_ns)) return channel;
+    if (const std::uint32_t channel = channel_without_media(now_ns)) return channel;
+    return pre_empt(wanted_by, now_ns) ? channels_.take(now_ns) : 0;
+}
+
+std::uint32_t CallControl::channel_without_media(TimeNs now_ns) {
     if (without_media_.empty()) return 0;
     const auto& [first, holder] = *without_media_.begin();
     const std::uint64_t ident = first;
@@ -97,12 +126,37 @@ std::uint32_t CallControl::take_channel(TimeNs now_ns) {
     return channels_.take(now_ns);
 }
 
+// Of the recordings of the lowest priority, if that is lower than `priority`, the one that began last ends, and leaves
+// its channel at once: so the least is lost that was whole until now. What it holds is kept.
+// Not one of the same media: to end that would be no gain.
+bool CallControl::pre_empt(const Call& wanted_by, TimeNs now_ns) {
+    const std::int32_t priority = wanted_by.fields.priority;
+    const auto victim =
+        std::ranges::find_if(by_priority_, [&](const auto& each) { return each.second->session != wanted_by.session; });
+    if (victim == by_priority_.end() || victim->first.priority >= priority) return false;
+    const std::uint64_t ident = victim->first.ident;
+    const CallPtr call = victim->second;
+    const auto at = std::ranges::find(call->recordings, ident, [](const auto& each) { return each->fields.ident; });
+    if (at == call->recordings.end()) return false;
+    ActiveRecording& recording = **at;
+    outputs_.log("pre_empted", fmt::format("recording {} of device {}, of priority {}, gives way to one of priority {}",
+                                           ident, call->fields.device_id, recording.fields.priority, priority));
+    note_outcome(*call, fmt::format("recording {} gave way to one of priority {}", ident, priority));
+    const std::uint32_t channel = recording.fields.channel;
+    recording.fields.ended_by = "pre_empted";
+    channel_given_.insert(ident);
+    stop_recording(*call, recording, now_ns);
+    channels_.set(channel, ChannelState::idle, now_ns);
+    return true;
+}
+
 // The recording ends without media. Its call goes on, and is recorded anew when media comes and a channel is free.
 void CallControl::give_way(Call& call, ActiveRecording& recording, TimeNs now_ns) {
     const std::uint64_t ident = recording.fields.ident;
     outputs_.log("gave_way", fmt::format("call {} on device {} has no media yet: its channel goes to another",
                                          call.fields.global_call_id, call.fields.device_id));
     without_media_.erase(ident);
+    by_priority_.erase(PriorityKey::of(recording.fields));
     recording.stopped = true;
     recording.fields.stop_ns = std::max(now_ns, recording.fields.start_ns);
     recording.fields.ended_by = "no_media";
@@ -116,6 +170,7 @@ void CallControl::give_way(Call& call, ActiveRecording& recording, TimeNs now_ns
 void CallControl::stop_recording(Call& call, ActiveRecording& recording, TimeNs now_ns) {
     if (recording.stopped) return;
     without_media_.erase(recording.fields.ident);
+    by_priority_.erase(PriorityKey::of(recording.fields));
     recording.stopped = true;
     recording.fields.stop_ns = std::max(now_ns, recording.fields.start_ns);
     recording.fields.dropped_kernel = outputs_.dropped_by_kernel() - recording.kernel_drops_before;
@@ -148,19 +203,78 @@ void CallControl::complete(Call& call, ActiveRecording& recording, bool final) {
     if (final) return;
     const std::uint64_t token = next_flush_token_++;
     flush_tokens_[token] = {ident};
-    outputs_.flush(token);
+    if (options_.hold_back_ns == 0) return outputs_.flush(token);
+    constexpr TimeNs kClocksApart = 500 * kNsPerMs;  // ours and the writer's, and frames on their way to it
+    late_flushes_.push_back({recording.fields.stop_ns + options_.hold_back_ns + kClocksApart, token,
+                             recording.session ? recording.session->id : 0});
+}
+
+// Its session over, all of a recording was written.
+void CallControl::send_late_flushes() {
+    std::erase_if(late_flushes_, [this](const LateFlush& late) {
+        if (now_ns_ < late.at_ns && sessions_.contains(late.session)) return false;
+        outputs_.flush(late.token);
+        return true;
+    });
 }
 
 void CallControl::stored(std::uint64_t ident) {
     const auto done = completing_.extract(ident);
     if (done.empty()) return;
     const Recording& document = done.mapped();
-    channels_.set(document.channel, ChannelState::idle, now_ns_);
+    if (channel_given_.erase(ident) == 0) channels_.set(document.channel, ChannelState::idle, now_ns_);
+    assurance_.stored(document);
     EventContext context;
     context.fields = &document;
     context.start_ns = document.start_ns;
     outputs_.publish(event_document("RECORDINGUPDATE", context));
     outputs_.completed(ident);
+}
+
+// The writer tells when the shortest MAXRECORDSILENCE of the session's recordings is reached.
+void CallControl::watch_silence(Session& session) {
+    WatchSilence watch{.session = session.id, .limit_ns = 0, .since_ns = now_ns_, .payloads = {}};
+    for (const CallPtr& call : session.calls)
+        for (const auto& recording : call->recordings)
+            if (!recording->stopped && recording->max_silence_ns != 0 &&
+                (watch.limit_ns == 0 || recording->max_silence_ns < watch.limit_ns))
+                watch.limit_ns = recording->max_silence_ns;
+    if (watch.limit_ns == 0) return;
+    for (const auto& offer : session.offers)
+        watch.payloads.insert(watch.payloads.end(), offer.payloads.begin(), offer.payloads.end());
+    session.silence_watched = true;
+    outputs_.command_writer(std::move(watch));
+}
+
+void CallControl::session_silent(const SessionSilent& silent) {
+    const auto at = sessions_.find(silent.session);
+    if (at == sessions_.end()) return;
+    const std::shared_ptr<Session> session = at->second;
+    const auto calls = session->calls;
+    for (const CallPtr& call : calls) {
+        const auto due = [&](const auto& each) {
+            return !each->stopped && each->max_silence_ns != 0 && now_ns_ - silent.since_ns >= each->max_silence_ns;
+        };
+        for (auto each = std::ranges::find_if(call->recordings, due); each != call->recordings.end();
+             each = std::ranges::find_if(call->recordings, due)) {
+            const TimeNs stop_ns = silent.since_ns + (*each)->max_silence_ns;
+            (*each)->fields.ended_by = "max_record_silence";
+            stop_recording(*call, **each, stop_ns);
+        }
+    }
+    watch_silence(*session);
+}
+
+// Fields of a running recording, of which the priority says who gives way.
+void CallControl::set_recording_fields(const FieldUpdate& update, ActiveRecording& recording) {
+    const PriorityKey before = PriorityKey::of(recording.fields);
+    set_fields(update, recording.fields);
+    const PriorityKey after = PriorityKey::of(recording.fields);
+    if (after == before) return;
+    if (auto entry = by_priority_.extract(before)) {
+        entry.key() = after;
+        by_priority_.insert(std::move(entry));
+    }
 }
 
 void CallControl::stop_all_of(Call& call, TimeNs now_ns) {
@@ -177,6 +291,8 @@ void CallControl::end_call(Call& call, TimeNs now_ns, const std::string& reason,
     --active_calls_;
     note_idle(call);
     publish("CALLSTOP", call, nullptr);
+    assure(call);
+    end_blackouts(call);
     if (linger && call.recording_now() != nullptr) {
         call.finish_at_ns = now_ns_ + kLingerNs;
         finishing_.push_back(call.shared_from_this());
@@ -196,25 +312,29 @@ void CallControl::finish_call(Call& call, TimeNs /*now_ns*/) {
         open_calls_.erase(call.number);
         return;
     }
-    // Never recorded, and nobody else on its media: the workers may forget the endpoints.
-    const bool others = std::any_of(call.session->calls.begin(), call.session->calls.end(),
-                                    [&](const CallPtr& other) { return other.get() != &call && other->active(); });
+    // Never recorded, and nobody else on its media, nor waiting for what is under way: the workers may forget the
+    // endpoints.
+    const bool others = std::ranges::any_of(call.session->calls, [&](const CallPtr& other) {
+        return other.get() != &call && (other->active() || other->recording_now() != nullptr);
+    });
     if (!was_recorded && !others) end_session(call.session);
     if (call.recordings.empty()) open_calls_.erase(call.number);
 }
 
-// At the next tick: what signalling and the workers tell of a call comes in bursts.
+// From the next tick on: what signalling and the workers tell of a call comes in bursts.
 void CallControl::write_documents(Call& call) {
     if (std::exchange(call.documents_due, true)) return;
-    documents_due_.push_back(call.shared_from_this());
+    documents_wanted_.push_back(call.shared_from_this());
 }
 
-void CallControl::write_due_documents() {
-    for (const CallPtr& call : std::exchange(documents_due_, {})) {
-        call->documents_due = false;
-        for (const auto& recording : call->recordings)
-            if (!recording->stopped) outputs_.put({document(*call, *recording), false});
-    }
+bool CallControl::write_due_document() {
+    if (documents_due_.empty()) return false;
+    const CallPtr call = std::move(documents_due_.front());
+    documents_due_.pop_front();
+    call->documents_due = false;
+    for (const auto& recording : call->recordings)
+        if (!recording->stopped) outputs_.put({document(*call, *recording), false});
+    return !documents_due_.empty();
 }
 
 }  // namespace spantape

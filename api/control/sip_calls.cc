@@ -59,10 +59,42 @@ void CallControl::sip_started(const SipCallStarted& started, TimeNs now_ns) {
     }
     if (on.empty()) return;  // between parties that are no phones of ours
     if (on.front().first.empty()) on.front().first = "unknown";
+    std::erase_if(on, [&](const auto& each) {
+        const auto known = devices_.find(each.first);
+        return known != devices_.end() && joined_call(known->second, started, each.second, now_ns, Leg::farther);
+    });
+    if (on.empty()) return;  // all that it is of is followed on a nearer leg
     const auto session = open_session();
     sip_sessions_[started.call] = session;
     auto& calls = sip_calls_[started.call];
     for (const auto& [device_id, party] : on) calls.push_back(sip_call_on(device_id, started, party, session, now_ns));
+    session->wanted = std::ranges::any_of(calls, [](const CallPtr& call) { return call->wanted; });
+}
+
+// A B2BUA makes two dialogs of one conversation, each with a Call-ID of its own: what goes in at one host comes out of
+// it, between the same users, while nobody has answered yet. The leg to the device is the one that is recorded; by the
+// other the same media would be stored, and heard, twice.
+CallControl::Leg CallControl::leg_of(const Call& known, const SipCallStarted& started, CallParty device_party,
+                                     TimeNs now_ns) const {
+    constexpr TimeNs kApartNs = 10 * kNsPerSecond;
+    const IpAddress& caller = started.caller_signalling.ip;
+    const IpAddress& callee = started.callee_signalling.ip;
+    const std::string& called = !started.to.user.empty() ? started.to.user : started.request_user;
+    const bool same = known.active() && known.sip_call != 0 && known.answer_ns == 0 &&
+                      known.device_party == device_party && known.fields.ani == started.from.user &&
+                      known.fields.dnis == called && now_ns - known.start_ns < kApartNs;
+    if (!same || caller == callee || known.sip_caller == known.sip_callee) return Leg::own;
+    const bool onward = caller == known.sip_callee && callee != known.sip_caller;
+    const bool inward = callee == known.sip_caller && caller != known.sip_callee;
+    if (onward == inward) return Leg::own;
+    return onward == (device_party == CallParty::callee) ? Leg::nearer : Leg::farther;
+}
+
+CallControl::CallPtr CallControl::joined_call(Device& on, const SipCallStarted& started, CallParty device_party,
+                                              TimeNs now_ns, Leg wanted) {
+    const auto at = std::ranges::find_if(
+        on.calls, [&](const CallPtr& known) { return leg_of(*known, started, device_party, now_ns) == wanted; });
+    return at == on.calls.end() ? nullptr : *at;
 }
 
 CallControl::CallPtr CallControl::sip_call_on(const std::string& device_id, const SipCallStarted& started,
@@ -74,9 +106,15 @@ CallControl::CallPtr CallControl::sip_call_on(const std::string& device_id, cons
     for (const auto& known : on.calls)
         if (known->active() && known->sip_call == 0 && (!known->session || known->session->streams.empty()))
             call = known;
+    // Or it is the nearer leg of one that is known.
+    const CallPtr farther = call != nullptr ? nullptr : joined_call(on, started, device_party, now_ns, Leg::nearer);
+    if (farther != nullptr) {
+        call = farther;
+        if (const auto leg = sip_calls_.find(call->sip_call); leg != sip_calls_.end()) std::erase(leg->second, call);
+    }
     const bool announced = call != nullptr;
     if (!announced) {
-        call = new_call(on, now_ns);
+        call = new_call(on, now_ns, started.from_beginning);
         call->fields.call_instance = fmt::to_string(call->number);
     } else if (call->session) {
         // Its recording goes on in the session that SIP describes.
@@ -84,18 +122,23 @@ CallControl::CallPtr CallControl::sip_call_on(const std::string& device_id, cons
         end_session(call->session);
     }
     call->sip_call = started.call;
+    call->sip_caller = started.caller_signalling.ip;
+    call->sip_callee = started.callee_signalling.ip;
     if (announced && call->recordings.empty()) call->answer_ns = 0;  // SIP tells when it is
     call->device_party = device_party;
     call->session = session;
     session->calls.push_back(call);
+    impose_all(*call);
     Recording& fields = call->fields;
     const auto fill = [](std::string& field, const std::string& value) {
         if (field.empty()) field = value;
     };
+    if (farther != nullptr) fields.call_id.clear();
     fill(fields.call_id, started.call_id);
     fill(fields.ani, started.from.user);
     fill(fields.dnis, !started.to.user.empty() ? started.to.user : started.request_user);
     if (fields.direction == "?") fields.direction = device_party == CallParty::callee ? "I" : "O";
+    if (!announced || (!call->wanted && call->recordings.empty())) ask_schedule(*call);
     if (!announced) publish("CALLSTART", *call, nullptr);
     for (const auto& recording : call->recordings) {
         recording->session = session;
@@ -124,7 +167,7 @@ void CallControl::sip_media(const SipCallMedia& media, TimeNs now_ns) {
         } else {
             add_to(*offer, description);
         }
-        if (!session.ending) watch(session, description);
+        if (session.wanted && !session.ending) watch(session, description);
         for (const CallPtr& call : session.calls)
             if (call->device_party == description.party)
                 remember_address(device(call->fields.device_id).addresses, description.endpoint.ip);

@@ -25,6 +25,15 @@ Reply reply_to(CallOutcome outcome, const Request& request, const CallControl& c
         case CallOutcome::no_free_channels:
             return refused(ResultCode::API_ERROR_NO_FREE_CHANNELS,
                            fmt::format("All {} channels are in use{}", control.options().channels, notes));
+        case CallOutcome::no_schedule:
+            return refused(ResultCode::API_DID_NOT_MATCH_A_SCHEDULE, "No rule of the schedule wants this call" + notes);
+        case CallOutcome::blocked:
+            return refused(ResultCode::API_ERROR_BLOCKED_RECORDING_FILTER,
+                           "A rule of the schedule forbids to record this call" + notes);
+        case CallOutcome::out_of_space:
+            return refused(ResultCode::API_ERROR_OUT_OF_DISK_SPACE, "The disk is full" + notes);
+        case CallOutcome::agent_not_found:
+        case CallOutcome::no_blackout:     // of blackouts alone
         case CallOutcome::nothing_active:  // "these functions will not cause problems if the device is not being
                                            // recorded"
         case CallOutcome::ok:
@@ -37,92 +46,91 @@ constexpr const char* kNoDevice = "one of DEVICEID, DEVICEALIAS, STATIONNAME, SY
 
 }  // namespace
 
-void Functions::test(const Request& /*request*/, const Client& /*client*/, Done done) { done({}); }
+void Functions::test(const FunctionCall& /*call*/, Done done) { done({}); }
 
-void Functions::call_start(const Request& request, const Client& /*client*/, Done done) {
-    const auto parameters = call_parameters(request, false);
-    if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
-    if (parameters->who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
-    const auto outcome = context_.control.call_start(parameters->who, parameters->fields, context_.now());
-    done(reply_to(outcome, request, context_.control, parameters->notes));
+void Functions::call_start(const FunctionCall& call, Done done) {
+    const CallParameters parameters = call_parameters(call.parameters);
+    const auto outcome = context_.control.call_start(parameters.who, parameters.fields, context_.now());
+    done(reply_to(outcome, call.request, context_.control, parameters.notes));
 }
 
-void Functions::call_stop(const Request& request, const Client& /*client*/, Done done) {
-    const auto parameters = call_parameters(request, false);
-    if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
-    if (parameters->who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
-    done(reply_to(context_.control.call_stop(parameters->who, context_.now()), request, context_.control,
-                  parameters->notes));
+void Functions::call_stop(const FunctionCall& call, Done done) {
+    const CallParameters parameters = call_parameters(call.parameters);
+    done(reply_to(context_.control.call_stop(parameters.who, context_.now()), call.request, context_.control,
+                  parameters.notes));
 }
 
-void Functions::record_start(const Request& request, const Client& /*client*/, Done done) {
-    const auto parameters = call_parameters(request, false);
-    if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
-    if (parameters->who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
-    const auto outcome = context_.control.record_start(parameters->who, parameters->fields, context_.now());
-    done(reply_to(outcome, request, context_.control, parameters->notes));
+void Functions::record_start(const FunctionCall& call, Done done) {
+    const CallParameters parameters = call_parameters(call.parameters);
+    const auto outcome = context_.control.record_start(parameters.who, parameters.fields, context_.now());
+    done(reply_to(outcome, call.request, context_.control, parameters.notes));
 }
 
-void Functions::record_stop(const Request& request, const Client& /*client*/, Done done) {
-    const auto parameters = call_parameters(request, false);
-    if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
-    if (parameters->who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
-    const auto outcome = context_.control.record_stop(parameters->who, parameters->fields, context_.now());
-    done(reply_to(outcome, request, context_.control, parameters->notes));
+void Functions::record_stop(const FunctionCall& call, Done done) {
+    const CallParameters parameters = call_parameters(call.parameters);
+    const auto outcome = context_.control.record_stop(parameters.who, parameters.fields, context_.now());
+    done(reply_to(outcome, call.request, context_.control, parameters.notes));
 }
 
 // manual: CALLUPDATE; with RECORDID, CALLUPDATE – Post Recording.
-void Functions::call_update(const Request& request, const Client& /*client*/, Done done) {
-    const auto parameters = call_parameters(request, true);
-    if (!parameters) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, parameters.error().message));
-    if (parameters->record_id)
-        return update_stored(*parameters->record_id, parameters->fields,
-                             "Updated recording in database" + parameters->notes, std::move(done));
+void Functions::call_update(const FunctionCall& call, Done done) {
+    const CallParameters parameters = call_parameters(call.parameters);
+    StoredUpdate update{parameters.fields, "Updated recording in database" + parameters.notes,
+                        access_.visibility(call.caller)};
+    if (const auto ident = call.parameters.integer("RECORDID"))
+        return update_stored(static_cast<std::uint64_t>(*ident), std::move(update), std::move(done));
     // The page names this code for a request without any device.
-    if (parameters->who.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoDevice));
-    const auto outcome = context_.control.call_update(parameters->who, parameters->fields, context_.now());
-    if (outcome != CallOutcome::not_in_call || !parameters->update_if_not_recording)
-        return done(reply_to(outcome, request, context_.control, parameters->notes));
-    const Device* device = context_.control.find_device(parameters->who);
-    update_last_recording(device != nullptr ? device->id : parameters->who.device_id, parameters->fields,
-                          parameters->notes, std::move(done));
+    if (parameters.who.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoDevice));
+    const auto outcome = context_.control.call_update(parameters.who, parameters.fields, context_.now());
+    if (outcome != CallOutcome::not_in_call || !call.parameters.flag("UPDATE_IF_NOT_RECORDING").value_or(false))
+        return done(reply_to(outcome, call.request, context_.control, parameters.notes));
+    update_last_recording(context_.control.device_id_of(parameters.who), std::move(update), std::move(done));
 }
 
-void Functions::update_last_recording(const std::string& device_id, FieldUpdate fields, std::string notes, Done done) {
-    const std::string message = "Updated recording in database" + notes;
+void Functions::update_last_recording(const std::string& device_id, StoredUpdate update, Done done) {
     if (const auto ident = context_.control.last_recording_on(device_id))
-        return update_stored(*ident, std::move(fields), message, std::move(done));
+        return update_stored(*ident, std::move(update), std::move(done));
     RecordingQuery query;
     query.equal.emplace_back("device_id", device_id);
     query.limit = 1;
     on_pool([this, query] { return context_.index.search(query); },
-            [this, device_id, fields = std::move(fields), message, done = std::move(done)](auto found) mutable {
+            [this, device_id, update = std::move(update), done = std::move(done)](auto found) mutable {
                 if (!found) return done(refused(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message));
                 if (found->empty())
                     return done(refused(ResultCode::API_RECORDID_INVALID,
                                         fmt::format("there is no recording of device {} to update", device_id)));
-                update_stored(found->front().ident, std::move(fields), message, std::move(done));
+                update_stored(found->front().ident, std::move(update), std::move(done));
             });
 }
 
-void Functions::update_stored(std::uint64_t ident, FieldUpdate fields, std::string message, Done done) {
+void Functions::update_stored(std::uint64_t ident, StoredUpdate update, Done done) {
     Reply ok;
-    ok.message = std::move(message);
-    if (context_.control.update_active(ident, fields)) return done(std::move(ok));
+    ok.message = update.message;
+    if (purging_.contains(ident))
+        return done(refused(ResultCode::API_RECORDID_INVALID, fmt::format("recording {} is being purged", ident)));
+    if (!update.visible.all)
+        if (const auto active = context_.control.active_recording(ident); active && !update.visible.sees(*active))
+            return done(not_visible(ident));
+    if (context_.control.update_active(ident, update.fields)) return done(std::move(ok));
     if (const auto at = updating_.find(ident); at != updating_.end()) {
-        apply(fields, at->second.document);
+        if (!update.visible.sees(at->second.document)) return done(not_visible(ident));
+        apply(update.fields, at->second.document);
         return put_update(Recording(at->second.document), std::move(ok), std::move(done));
     }
     on_pool([this, ident] { return context_.index.recording(ident); },
-            [this, ident, fields = std::move(fields), ok = std::move(ok), done = std::move(done)](auto found) mutable {
+            [this, ident, update = std::move(update), ok = std::move(ok), done = std::move(done)](auto found) mutable {
                 if (!found) return done(refused(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message));
                 if (!found->has_value())
                     return done(
                         refused(ResultCode::API_DATABASE_QUERY_ERROR, fmt::format("there is no recording {}", ident)));
+                if (purging_.contains(ident))
+                    return done(
+                        refused(ResultCode::API_RECORDID_INVALID, fmt::format("recording {} is being purged", ident)));
                 // Another update may have come in between: its document is the newer one.
                 const auto at = updating_.find(ident);
                 Recording document = at != updating_.end() ? at->second.document : std::move(**found);
-                apply(fields, document);
+                if (!update.visible.sees(document)) return done(not_visible(ident));
+                apply(update.fields, document);
                 put_update(std::move(document), std::move(ok), std::move(done));
             });
 }

@@ -7,12 +7,11 @@
 #include "api/control/event_document.h"
 #include "api/functions/functions.h"
 #include "api/functions/parameters.h"
+#include "api/functions/system_status.h"
 
 namespace spantape::api {
 
 namespace {
-
-Element leaf(std::string name, std::string text) { return {std::move(name), std::move(text), {}}; }
 
 // GROUP … USER15, then CALLTYPE as the manual's examples have it, and CALLDIRECTION as its lists name it.
 void add_call_fields(std::vector<Element>& out, const Recording& fields) {
@@ -21,7 +20,7 @@ void add_call_fields(std::vector<Element>& out, const Recording& fields) {
     out.push_back(leaf("ANI", fields.ani));
     out.push_back(leaf("DNIS", fields.dnis));
     for (std::size_t i = 0; i < fields.user.size(); ++i)
-        out.push_back(leaf(fmt::format("USER{}", i + 1), fields.user[i]));
+        out.push_back(leaf(std::string(user_parameter(i)), fields.user[i]));
     out.push_back(leaf("CALLTYPE", fields.direction));
     out.push_back(leaf("CALLDIRECTION", fields.direction));
     out.push_back(leaf("ISTRUNK", ""));  // a SPAN port does not tell
@@ -64,7 +63,9 @@ Element device_section(const Device& device, std::uint32_t core_id) {
     Recording none;
     none.direction = "";
     none.station = device.station;
+    constexpr std::size_t kChildren = 31;
     Element section{"DEVICE", {}, {}};
+    section.children.reserve(kChildren);
     add_identity(section.children, device, call);
     add_call_fields(section.children, call != nullptr ? call->fields : none);
     add_times(section.children, call);
@@ -76,17 +77,18 @@ Element device_section(const Device& device, std::uint32_t core_id) {
 }
 
 Element devices_section(const std::vector<const Device*>& devices, std::uint32_t core_id) {
-    Element section{"DEVICES", {}, {leaf("COUNT", fmt::to_string(devices.size()))}};
+    Element section{"DEVICES", {}, {}};
+    section.children.reserve(devices.size() + 1);
+    section.children.push_back(leaf("COUNT", fmt::to_string(devices.size())));
     for (const Device* device : devices) section.children.push_back(device_section(*device, core_id));
     return section;
 }
 
 constexpr const char* kNoMatch = "Could not find a device matching given parameters";
-constexpr const char* kNoDevice = "one of DEVICEID, DEVICEALIAS, SYS_USER, CRM_USER is required";
 
 }  // namespace
 
-void Functions::device_list(const Request& /*request*/, const Client& /*client*/, Done done) {
+void Functions::device_list(const FunctionCall& /*call*/, Done done) {
     std::vector<const Device*> all;
     for (const auto& [id, device] : context_.control.devices()) all.push_back(&device);
     Reply reply;
@@ -94,10 +96,8 @@ void Functions::device_list(const Request& /*request*/, const Client& /*client*/
     done(std::move(reply));
 }
 
-void Functions::device_status(const Request& request, const Client& /*client*/, Done done) {
-    const DeviceAddress who = device_parameters(request);
-    if (who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
-    const auto found = context_.control.matching_devices(who);
+void Functions::device_status(const FunctionCall& call, Done done) {
+    const auto found = context_.control.matching_devices(device_address(call.parameters));
     if (found.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoMatch));
     Reply reply;
     reply.message = "Found the following matching devices";
@@ -105,10 +105,8 @@ void Functions::device_status(const Request& request, const Client& /*client*/, 
     done(std::move(reply));
 }
 
-void Functions::device_recording_status(const Request& request, const Client& /*client*/, Done done) {
-    const DeviceAddress who = device_parameters(request);
-    if (who.empty()) return done(refused(ResultCode::API_BLANK_REQUIRED_VALUE, kNoDevice));
-    const auto found = context_.control.matching_devices(who);
+void Functions::device_recording_status(const FunctionCall& call, Done done) {
+    const auto found = context_.control.matching_devices(device_address(call.parameters));
     if (found.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoMatch));
     Reply reply;
     reply.message = "Following active call instances found for specified deviceID, devicealias, crm_user or sys_user";
@@ -116,14 +114,16 @@ void Functions::device_recording_status(const Request& request, const Client& /*
         Element section{"DEVICE", {}, {}};
         add_identity(section.children, *device, device->latest_call());
         section.children.push_back(leaf("COREIDENT", fmt::to_string(context_.control.options().core_id)));
-        for (const auto& call : device->calls) {
-            if (!call->active()) continue;
+        for (const auto& instance : device->calls) {
+            if (!instance->active()) continue;
             Element recording{"RECORDING", {}, {}};
-            add_call_fields(recording.children, call->fields);
-            add_times(recording.children, call.get());
-            add_recording_flags(recording.children, call.get());
-            recording.children.push_back(
-                leaf("STATUS", call->recording_now() != nullptr ? "recording" : "notrecording"));
+            add_call_fields(recording.children, instance->fields);
+            add_times(recording.children, instance.get());
+            add_recording_flags(recording.children, instance.get());
+            recording.children.push_back(leaf("STATUS", instance->recording_now() == nullptr ? "notrecording"
+                                                        : instance->session && instance->session->paused
+                                                            ? "recordpaused"
+                                                            : "recording"));
             section.children.push_back(std::move(recording));
         }
         reply.body.push_back(std::move(section));
@@ -131,7 +131,16 @@ void Functions::device_recording_status(const Request& request, const Client& /*
     done(std::move(reply));
 }
 
-void Functions::channels(const Request& /*request*/, const Client& /*client*/, Done done) {
+void Functions::system_status(const FunctionCall& /*call*/, Done done) {
+    on_pool([path = context_.control.options().recording_path] { return api::system_status(path); },
+            [done = std::move(done)](std::vector<Element> elements) mutable {
+                Reply reply;
+                reply.body = std::move(elements);
+                done(std::move(reply));
+            });
+}
+
+void Functions::channels(const FunctionCall& /*call*/, Done done) {
     const auto& all = context_.control.channels().all();
     Element section{"CHANNELS", {}, {}};
     section.children.reserve(all.size());
@@ -149,24 +158,56 @@ void Functions::channels(const Request& /*request*/, const Client& /*client*/, D
     done(std::move(reply));
 }
 
-void Functions::events(const Request& request, const Client& /*client*/, Done done) {
-    std::string event_class(request.text("EVENTCLASS"));
-    std::transform(event_class.begin(), event_class.end(), event_class.begin(),
-                   [](unsigned char c) { return std::toupper(c); });
-    if (event_class.empty()) event_class = "ALL";
-    if (event_class != "ALL" && event_class != "CALL" && event_class != "RECORD")
-        return done(
-            refused(ResultCode::API_EVENT_TYPE_INVALID,
-                    fmt::format("EVENTCLASS must be ALL, CALL or RECORD, is '{}'", request.text("EVENTCLASS"))));
+void Functions::events(const FunctionCall& call, Done done) {
+    const std::string event_class = call.parameters.text("EVENTCLASS").value_or("ALL");
     Reply reply;
-    reply.body = {leaf("EVENTXREF", request.request_id_text), leaf("EVENTCLASS", event_class), leaf("EVENTTYPE", "")};
-    reply.subscription = Reply::Subscription{event_class, std::string(request.text("EVENTVALUE"))};
+    reply.body = {leaf("EVENTXREF", call.request.request_id_text), leaf("EVENTCLASS", event_class),
+                  leaf("EVENTTYPE", "")};
+    std::function<bool(const Event&)> visible;
+    if (!access_.visibility(call.caller).all)  // asked anew for each event: groups change
+        visible = [this, caller = call.caller](const Event& event) {
+            return access_.visibility(caller).sees(event.agent_id, event.device_id);
+        };
+    reply.subscription =
+        Reply::Subscription{event_class, call.parameters.text_or_empty("EVENTVALUE"), std::move(visible)};
     done(std::move(reply));
 }
 
-void Functions::appliance_status(const Request& /*request*/, const Client& /*client*/, Done done) {
+void Functions::appliance_status(const FunctionCall& /*call*/, Done done) {
     Reply reply;
     reply.body = context_.status();
+    done(std::move(reply));
+}
+
+// Ours: which calls have no full recording, and why; the latest of them.
+void Functions::assurance(const FunctionCall& /*call*/, Done done) {
+    const Assurance& assurance = context_.control.assurance();
+    const auto leaf = [](const char* name, std::string text) { return Element{name, std::move(text), {}}; };
+    Reply reply;
+    const Assurance::Counts& counts = assurance.counts();
+    for (const auto& [name, count] :
+         {std::pair("WHOLE", counts.whole), std::pair("SHORT", counts.short_of),
+          std::pair("BYDECISION", counts.by_decision), std::pair("UNANSWERED", counts.unanswered)})
+        reply.body.push_back(leaf(name, fmt::to_string(count)));
+    Element reasons{"REASONS", {}, {}};
+    for (std::size_t reason = 0; reason < kShortfalls; ++reason)
+        if (counts.by_reason[reason] != 0)
+            reasons.children.push_back({"REASON",
+                                        {},
+                                        {leaf("NAME", std::string(name_of(static_cast<Shortfall>(reason)))),
+                                         leaf("COUNT", fmt::to_string(counts.by_reason[reason]))}});
+    reply.body.push_back(std::move(reasons));
+    Element calls{"CALLS", {}, {}};
+    for (auto call = assurance.latest().rbegin(); call != assurance.latest().rend(); ++call) {
+        std::string lacks;
+        for (const Shortfall each : call->lacks) lacks += fmt::format("{}{}", lacks.empty() ? "" : ",", name_of(each));
+        calls.children.push_back(
+            {"CALL",
+             {},
+             {leaf("TIME", manual_time(call->at_ns)), leaf("RECORDID", fmt::to_string(call->ident)),
+              leaf("GLOBALCALLID", call->global_call_id), leaf("DEVICEID", call->device_id), leaf("LACKS", lacks)}});
+    }
+    reply.body.push_back(std::move(calls));
     done(std::move(reply));
 }
 

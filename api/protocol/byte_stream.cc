@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "api/protocol/byte_stream.h"
 
+#include <array>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
@@ -45,7 +46,8 @@ private:
 
 class TlsStream : public ByteStream {
 public:
-    TlsStream(TcpSocket&& socket, TlsContext& context) : stream_(std::move(socket), context) {}
+    TlsStream(TcpSocket&& socket, TlsContextPtr context)
+        : context_(std::move(context)), stream_(std::move(socket), *context_) {}
 
     void open(Opened opened) override { stream_.async_handshake(asio::ssl::stream_base::server, std::move(opened)); }
     void read_some(std::span<char> space, Done done) override {
@@ -70,14 +72,27 @@ public:
         stream_.next_layer().close(ignored);
     }
 
+    std::string peer_name() const override {
+        // The handshake has proven it against the authorities, or there is none.
+        auto* ssl = const_cast<asio::ssl::stream<TcpSocket>&>(stream_).native_handle();
+        const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl), &X509_free);
+        if (!certificate || SSL_get_verify_result(ssl) != X509_V_OK) return {};
+        std::array<char, 256> name{};
+        const int length = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName,
+                                                     name.data(), static_cast<int>(name.size()));
+        return length > 0 ? std::string(name.data(), static_cast<std::size_t>(length)) : std::string();
+    }
+
 private:
+    const TlsContextPtr context_;  // outlives the stream
     asio::ssl::stream<TcpSocket> stream_;
 };
 
 // Waits for the first byte and looks at it without taking it; then it is one of the two above.
 class EitherStream : public ByteStream {
 public:
-    EitherStream(TcpSocket&& socket, TlsContext& context) : socket_(std::move(socket)), context_(context) {}
+    EitherStream(TcpSocket&& socket, TlsContextPtr context)
+        : socket_(std::move(socket)), context_(std::move(context)) {}
 
     void open(Opened opened) override {
         socket_.async_wait(TcpSocket::wait_read, [this, opened = std::move(opened)](error_code error) mutable {
@@ -94,6 +109,7 @@ public:
     void write_some(std::string_view bytes, Done done) override { stream_->write_some(bytes, std::move(done)); }
     void shutdown_send(std::function<void()> done) override { stream_->shutdown_send(std::move(done)); }
     void wait_gone(std::function<void()> gone) override { stream_->wait_gone(std::move(gone)); }
+    std::string peer_name() const override { return stream_ ? stream_->peer_name() : std::string(); }
     void close() override {
         if (stream_) return stream_->close();
         error_code ignored;
@@ -109,7 +125,7 @@ private:
     }
 
     TcpSocket socket_;
-    TlsContext& context_;
+    const TlsContextPtr context_;
     std::unique_ptr<ByteStream> stream_;
 };
 
@@ -119,15 +135,16 @@ std::unique_ptr<ByteStream> make_plain_stream(TcpSocket&& socket) {
     return std::make_unique<PlainStream>(std::move(socket));
 }
 
-std::unique_ptr<ByteStream> make_tls_stream(TcpSocket&& socket, TlsContext& context) {
-    return std::make_unique<TlsStream>(std::move(socket), context);
+std::unique_ptr<ByteStream> make_tls_stream(TcpSocket&& socket, TlsContextPtr context) {
+    return std::make_unique<TlsStream>(std::move(socket), std::move(context));
 }
 
-std::unique_ptr<ByteStream> make_either_stream(TcpSocket&& socket, TlsContext& context) {
-    return std::make_unique<EitherStream>(std::move(socket), context);
+std::unique_ptr<ByteStream> make_either_stream(TcpSocket&& socket, TlsContextPtr context) {
+    return std::make_unique<EitherStream>(std::move(socket), std::move(context));
 }
 
-Result<std::shared_ptr<TlsContext>> make_tls_context(const std::string& certificate_file, const std::string& key_file) {
+Result<TlsContextPtr> make_tls_context(const std::string& certificate_file, const std::string& key_file,
+                                       const std::string& client_ca) {
     auto context = std::make_shared<TlsContext>(TlsContext::tls_server);
     context->set_options(TlsContext::default_workarounds | TlsContext::no_sslv2 | TlsContext::no_sslv3 |
                          TlsContext::no_tlsv1 | TlsContext::no_tlsv1_1);
@@ -136,6 +153,15 @@ Result<std::shared_ptr<TlsContext>> make_tls_context(const std::string& certific
     if (error) return fail("TLS certificate {}: {}", certificate_file, error.message());
     context->use_private_key_file(key_file, TlsContext::pem, error);
     if (error) return fail("TLS key {}: {}", key_file, error.message());
+    if (SSL_CTX_check_private_key(context->native_handle()) != 1)
+        return fail("TLS key {}: it is not that of {}", key_file, certificate_file);
+    if (client_ca.empty()) return context;
+    context->load_verify_file(client_ca, error);
+    if (error) return fail("TLS client authorities {}: {}", client_ca, error.message());
+    if (STACK_OF(X509_NAME)* names = SSL_load_client_CA_file(client_ca.c_str()))
+        SSL_CTX_set_client_CA_list(context->native_handle(), names);  // takes them
+    context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert, error);
+    if (error) return fail("TLS client authorities {}: {}", client_ca, error.message());
     return context;
 }
 

@@ -32,19 +32,22 @@ public:
     // After the client has ended its side: tells when the connection is wholly gone.
     virtual void wait_gone(std::function<void()> gone) = 0;
     virtual void close() = 0;
+    // After open(): the common name of the TLS client's certificate, which an authority of ours has signed; else "".
+    [[nodiscard]] virtual std::string peer_name() const { return {}; }
 };
 
 using TcpSocket = boost::asio::ip::tcp::socket;
 using TlsContext = boost::asio::ssl::context;
 
 [[nodiscard]] std::unique_ptr<ByteStream> make_plain_stream(TcpSocket&& socket);
-// `context` must outlive the stream.
-[[nodiscard]] std::unique_ptr<ByteStream> make_tls_stream(TcpSocket&& socket, TlsContext& context);
+using TlsContextPtr = std::shared_ptr<TlsContext>;
+[[nodiscard]] std::unique_ptr<ByteStream> make_tls_stream(TcpSocket&& socket, TlsContextPtr context);
 // Plain or TLS, by the first byte that the client sends.
-[[nodiscard]] std::unique_ptr<ByteStream> make_either_stream(TcpSocket&& socket, TlsContext& context);
+[[nodiscard]] std::unique_ptr<ByteStream> make_either_stream(TcpSocket&& socket, TlsContextPtr context);
 
-// A server's context, TLS 1.2 and later. An error names the file and why.
-[[nodiscard]] Result<std::shared_ptr<TlsContext>> make_tls_context(const std::string& certificate_file,
-                                                                   const std::string& key_file);
+// A server's context, TLS 1.2 and later. client_ca: PEM file of the authorities without whose certificate no client is
+// let in; "": clients need none. An error names the file and why.
+[[nodiscard]] Result<TlsContextPtr> make_tls_context(const std::string& certificate_file, const std::string& key_file,
+                                                     const std::string& client_ca = "");
 
 }  // namespace spantape::api

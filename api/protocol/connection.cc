@@ -112,7 +112,8 @@ void Connection::write_done(const boost::system::error_code& error, std::size_t 
 
 bool Connection::wants(const Reply::Subscription& subscription, const Event& event) {
     const bool of_class = subscription.event_class == "ALL" || subscription.event_class == event.event_class;
-    return of_class && (subscription.device_id.empty() || subscription.device_id == event.device_id);
+    return of_class && (subscription.device_id.empty() || subscription.device_id == event.device_id) &&
+           (!subscription.visible || subscription.visible(event));
 }
 
 bool Connection::note_events(std::size_t count) {

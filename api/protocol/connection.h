@@ -29,8 +29,9 @@ public:
     void start(bool refused);
     // Finishes what is under way, then closes.
     virtual void stop() = 0;
-    // An event for those subscriptions of this connection that want it.
+    // An event for those subscriptions of this connection that want it; sent by the next send_events().
     virtual void deliver(const Event& event, const EncodedEvent& encoded) = 0;
+    virtual void send_events() = 0;
     // At once; what was not sent is lost.
     void close();
 

@@ -96,6 +96,7 @@ struct HttpReader::State {
         request.content_type = field(*parser, http::field::content_type);
         const bool conditional = message.find(http::field::if_range) != message.end();
         if (!conditional) request.range = field(*parser, http::field::range);
+        request.authorization = field(*parser, http::field::authorization);
         request.keep_alive = parser->keep_alive();
         request.chunked_answer = message.version() >= 11;
         request.body = std::move(body);

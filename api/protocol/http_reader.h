@@ -18,6 +18,7 @@ struct HttpRequest {
     std::string body;
     std::string content_type;
     std::string range;  // of the header field; "" when there is none, or it is conditional
+    std::string authorization;
     bool keep_alive = true;
     bool chunked_answer = true;  // the client understands chunks (HTTP/1.1)
 };

@@ -19,6 +19,10 @@ std::string_view reason_of(int status) {
             return "Partial Content";
         case 400:
             return "Bad Request";
+        case 401:
+            return "Unauthorized";
+        case 403:
+            return "Forbidden";
         case 404:
             return "Not Found";
         case 405:
@@ -64,6 +68,8 @@ void append_http_header(std::string& out, const HttpHeader& header) {
 void append_http_fault(std::string& out, const HttpFault& fault, bool head, bool keep_alive) {
     HttpHeader header{fault.status, "text/plain; charset=utf-8", fault.message.size() + 2, false, keep_alive};
     if (fault.status == 405) header.extra = "Allow: GET, HEAD, POST\r\n";
+    if (fault.status == 401)
+        header.extra = "WWW-Authenticate: Basic realm=\"Spantape\", charset=\"UTF-8\"\r\nWWW-Authenticate: Bearer\r\n";
     append_http_header(out, header);
     if (!head) fmt::format_to(std::back_inserter(out), "{}\r\n", fault.message);
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include <boost/asio/post.hpp>
 
@@ -12,6 +13,7 @@ namespace spantape::api {
 namespace {
 
 constexpr std::chrono::seconds kStopPatience{5};
+constexpr std::size_t kMaxEventsTogether = 64;
 constexpr std::size_t kMaxRefusedNow = 256;  // beyond it the surplus is closed without a word
 
 }  // namespace
@@ -66,6 +68,19 @@ void Hub::publish(const Event& event) {
     for (std::size_t i = 0; i < subscribers_.size(); ++i) subscribers_[i]->deliver(event, encoded);
     publishing_ = false;
     std::erase_if(subscribers_, [](const auto& subscriber) { return subscriber->closed(); });
+    if (++unsent_events_ >= kMaxEventsTogether) return send_events();
+    if (std::exchange(sending_due_, true)) return;
+    boost::asio::post(control, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) {
+            self->sending_due_ = false;
+            self->send_events();
+        }
+    });
+}
+
+void Hub::send_events() {
+    unsent_events_ = 0;
+    for (std::size_t i = 0; i < subscribers_.size(); ++i) subscribers_[i]->send_events();
 }
 
 void Hub::stop(std::function<void()> done) {

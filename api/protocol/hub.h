@@ -20,10 +20,10 @@ namespace spantape::api {
 
 class Connection;
 
-class Hub {
+class Hub : public std::enable_shared_from_this<Hub> {
 public:
     Hub(boost::asio::io_context& control_context, boost::asio::thread_pool& exporters,
-        const ServerOptions& server_options, AccessList access_list, std::shared_ptr<TlsContext> tls_context,
+        const ServerOptions& server_options, AccessList access_list, TlsContextPtr tls_context,
         RequestHandler& request_handler);
 
     // Takes a new connection in and starts it. One more than max_clients: a half-closed subscriber makes room, else
@@ -32,6 +32,8 @@ public:
     // By the connection, once closed; it may be destroyed by this.
     void leave(Connection& connection);
     void subscribe(std::shared_ptr<Connection> connection);
+    // Subscribers are sent it behind the work that the thread has at hand, together with what else that publishes: a
+    // write to each of them for every event is what events cost most.
     void publish(const Event& event);
 
     // Connections finish what is under way; `done` when the last has left, those that take too long being cut.
@@ -46,18 +48,21 @@ public:
     boost::asio::thread_pool& pool;
     const ServerOptions options;
     const AccessList allowed;
-    const std::shared_ptr<TlsContext> tls;  // null without a certificate
+    TlsContextPtr tls;  // null without a certificate; of connections to come
     RequestHandler& handler;
     ServerCounters counters;
 
 private:
     bool make_room();
     void finish_stop();
+    void send_events();
 
     std::unordered_set<std::shared_ptr<Connection>> connections_;
     std::vector<std::shared_ptr<Connection>> subscribers_;
     std::size_t refused_now_ = 0;  // connections that are still being told so
     bool publishing_ = false;
+    std::size_t unsent_events_ = 0;
+    bool sending_due_ = false;  // send_events() is posted
     bool stopping_ = false;
     std::function<void()> stopped_;
     boost::asio::steady_timer stop_timer_;

@@ -80,15 +80,19 @@ Result<std::shared_ptr<Listener>> Listener::open(const std::string& name, const 
     auto& control = hub->control;
     const auto endpoint = resolve(control, address);
     if (!endpoint) return fail("{} = {}: {}", name, address, endpoint.error().message);
-    auto listener = std::make_shared<Listener>(std::move(hub), std::move(accepted));
+    auto listener = std::make_shared<Listener>(name, std::move(hub), std::move(accepted));
     if (const auto error = listen(listener->acceptor_, *endpoint)) {
         return fail("{} = {}: {}", name, address, error.message());
     }
     return listener;
 }
 
-Listener::Listener(std::shared_ptr<Hub> hub, Accepted accepted)
-    : hub_(std::move(hub)), accepted_(std::move(accepted)), acceptor_(hub_->control), pause_(hub_->control) {}
+Listener::Listener(std::string name, std::shared_ptr<Hub> hub, Accepted accepted)
+    : name_(std::move(name)),
+      hub_(std::move(hub)),
+      accepted_(std::move(accepted)),
+      acceptor_(hub_->control),
+      pause_(hub_->control) {}
 
 void Listener::start() { accept_next(); }
 
@@ -128,6 +132,7 @@ void Listener::arrived(TcpSocket&& socket) {
     if (error) return;  // gone already
     if (!hub_->allowed.allows(ip_of(endpoint.address()))) {
         ++hub_->counters.refused;
+        if (hub_->options.on_refused) hub_->options.on_refused(text_of(endpoint), name_);
         return;
     }
     tune(socket);

@@ -20,7 +20,7 @@ public:
     // "host:port" or "[::]:port", port 0 for any. An error names the listener, the address and why.
     static Result<std::shared_ptr<Listener>> open(const std::string& name, const std::string& address,
                                                   std::shared_ptr<Hub> hub, Accepted accepted);
-    explicit Listener(std::shared_ptr<Hub> hub, Accepted accepted);
+    Listener(std::string name, std::shared_ptr<Hub> hub, Accepted accepted);
 
     void start();
     void close();
@@ -30,6 +30,7 @@ private:
     void accept_next();
     void arrived(TcpSocket&& socket);
 
+    const std::string name_;
     const std::shared_ptr<Hub> hub_;
     const Accepted accepted_;
     boost::asio::ip::tcp::acceptor acceptor_;

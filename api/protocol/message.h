@@ -51,7 +51,7 @@ struct Element {
 struct FileAnswer {
     std::string content_type;                   // "audio/wav"
     std::string name;                           // for Content-Disposition
-    std::uint64_t bytes = 0;                    // exact length
+    std::optional<std::uint64_t> bytes;         // exact length, where it is known
     std::function<Result<std::string>()> read;  // next piece; empty at the end
 };
 
@@ -61,23 +61,31 @@ struct TextPage {
     std::string text;
 };
 
+struct Event;
+
 struct Reply {
     ResultCode code = ResultCode::API_OK;
     std::string message;  // RESULTMSG; the code's label when empty
     std::vector<Element> body;
-    std::optional<FileAnswer> file;  // instead of a RESULT, over the WebAPI
+    std::optional<FileAnswer> file;         // instead of a RESULT, over the WebAPI
+    std::vector<std::uint64_t> recordings;  // given out or changed: for the audit log, not for the client
     // EVENTS accepted: the connection becomes (also) a subscriber of this.
     struct Subscription {
-        std::string event_class;  // ALL, CALL, RECORD
-        std::string device_id;    // "" = all
+        std::string event_class;                         // ALL, CALL, RECORD
+        std::string device_id;                           // "" = all
+        std::function<bool(const Event&)> visible = {};  // to this subscriber; empty: all are
     };
     std::optional<Subscription> subscription;
+    int http_status = 0;  // not 0: over the WebAPI this fault of HTTP with the message, instead of a RESULT
 };
 
 // Who asks.
 struct Client {
-    std::string address;  // "127.0.0.1:50312"
-    bool web = false;     // over the WebAPI
+    std::string address;                // "127.0.0.1:50312"
+    bool web = false;                   // over the WebAPI
+    std::string listener;               // "xml", "events", "webapi", "tls", "xml_tls"
+    std::string authorization = {};     // of the HTTP request's header
+    std::string certificate_name = {};  // common name of the TLS client's certificate, which was proven
 };
 
 // The functions, behind one door. Called on the control thread; `done` is called exactly once, on the control thread,
@@ -86,6 +94,8 @@ class RequestHandler {
 public:
     virtual ~RequestHandler() = default;
     virtual void handle(const Request& request, const Client& client, std::function<void(Reply&&)> done) = 0;
+    // May the client see the pages beside the API? Calls back with a reply whose http_status is 0 when he may.
+    virtual void admit_to_pages(const Client& /*client*/, std::function<void(Reply&&)> done) { done({}); }
 };
 
 // One event, ready to be written; EVENTXREF differs by subscriber and is filled in by the server.
@@ -95,6 +105,7 @@ struct Event {
     std::string module;       // "Api" or ""
     std::string device_id;
     std::vector<Element> data;  // EVENTDATA's children, in the manual's order
+    std::int32_t agent_id = 0;  // whose call it is; 0: not known
 };
 
 }  // namespace spantape::api

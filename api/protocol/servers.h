@@ -25,6 +25,7 @@ struct ServerOptions {
     std::string webapi = "127.0.0.1:2012";
     std::string webapi_tls = "127.0.0.1:2013";
     std::string certificate, key;  // PEM files for TLS; both must exist when webapi_tls or xml_tls is on
+    std::string client_ca;         // PEM file of authorities: TLS clients must show a certificate of theirs; "": none
     std::vector<std::string> allow = {"127.0.0.0/8", "::1"};  // networks that may connect; others are closed at once
     std::size_t max_clients = 1000;
     std::size_t event_backlog = 10'000;
@@ -35,6 +36,8 @@ struct ServerOptions {
     // Pages beside the API's, for GET under the same access rules: called on the control thread with the path; nullopt:
     // no such page.
     std::function<std::optional<TextPage>(std::string_view path)> page;
+    // A connection that `allow` refused, and the listener it came to; may come in floods. Control thread.
+    std::function<void(const std::string& address, const std::string& listener)> on_refused;
     std::function<void(const std::string& line)> log;  // what an operator should know; may be empty. Control thread
 };
 
@@ -54,6 +57,9 @@ public:
     virtual void publish(const Event& event) = 0;
     // No new connections; answers under way are finished, event streams closed; then `done`.
     virtual void stop(std::function<void()> done) = 0;
+
+    // Reads the TLS files again; connections to come use them. An error: nothing has changed.
+    virtual Result<> reload_certificates() = 0;
 
     // "xml=127.0.0.1:5620 events=… webapi=… tls=…" with the real ports; listeners that are off are left out.
     [[nodiscard]] virtual std::string addresses() const = 0;

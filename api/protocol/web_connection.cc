@@ -19,11 +19,15 @@ constexpr std::chrono::seconds kIdle{120};          // a connection kept for fur
 
 }  // namespace
 
-WebConnection::WebConnection(std::unique_ptr<ByteStream> stream, std::shared_ptr<Hub> hub, const std::string& peer)
-    : Connection(std::move(stream), hub, peer), reader_(hub->options.max_message_bytes), client_{peer, true} {}
+WebConnection::WebConnection(std::unique_ptr<ByteStream> stream, std::shared_ptr<Hub> hub, const std::string& peer,
+                             const std::string& listener)
+    : Connection(std::move(stream), hub, peer),
+      reader_(hub->options.max_message_bytes),
+      client_{peer, true, listener} {}
 
 void WebConnection::on_open() {
     if (refused()) return break_off({503, "too many clients"});
+    client_.certificate_name = stream().peer_name();
     watch_time();
     read_more();
 }
@@ -86,7 +90,9 @@ void WebConnection::take(const HttpRequest& request) {
     clear_deadline();
     message_timed_ = false;
     exchange_ = {request.method == "HEAD", request.keep_alive, request.chunked_answer, request.range, "", ""};
-    if (take_page(request)) return;
+    Client asking = client_;
+    asking.authorization = request.authorization;
+    if (take_page(request, asking)) return;
     const auto parsed = parse_web_request(request);
     if (!parsed) return fault(parsed.error());
     ++hub().counters.requests;
@@ -99,18 +105,28 @@ void WebConnection::take(const HttpRequest& request) {
     const Request& asked = **parsed;
     exchange_.type = asked.type_sent;
     exchange_.request_id_text = asked.request_id_text;
-    hub().handler.handle(asked, client_, [weak = weak_from_this(), sequence = sequence_](Reply&& reply) {
+    hub().handler.handle(asked, asking, [weak = weak_from_this(), sequence = sequence_](Reply&& reply) {
         if (const auto self = weak.lock()) static_cast<WebConnection&>(*self).answer(sequence, std::move(reply));
     });
 }
 
 // True when it was for a page beside the API.
-bool WebConnection::take_page(const HttpRequest& request) {
+bool WebConnection::take_page(const HttpRequest& request, const Client& asking) {
     if (!hub().options.page || (request.method != "GET" && request.method != "HEAD")) return false;
     const auto target = split_target(request.target);
-    const auto page = target ? hub().options.page(target->path) : std::nullopt;
+    auto page = target ? hub().options.page(target->path) : std::nullopt;
     if (!page) return false;
-    answer_document(page->text, page->content_type);
+    busy_ = true;
+    hub().handler.admit_to_pages(
+        asking, [weak = weak_from_this(), sequence = sequence_, shown = std::move(*page)](Reply&& reply) {
+            const auto self = weak.lock();
+            if (!self) return;
+            auto& connection = static_cast<WebConnection&>(*self);
+            if (reply.http_status != 0) return connection.answer(sequence, std::move(reply));
+            if (connection.closed() || !connection.busy_ || sequence != connection.sequence_) return;
+            connection.answer_document(shown.text, shown.content_type);
+            if (!connection.processing_) connection.process();
+        });
     return true;
 }
 
@@ -131,7 +147,10 @@ void WebConnection::break_off(const HttpFault& fault) {
 
 void WebConnection::answer(std::uint64_t sequence, Reply&& reply) {
     if (closed() || !busy_ || sequence != sequence_ || transfer_ || subscription_) return;
-    if (reply.file) {
+    if (reply.http_status != 0) {
+        append_http_fault(out(), {reply.http_status, reply.message}, exchange_.head, exchange_.keep_alive);
+        exchange_done();
+    } else if (reply.file) {
         begin_file(std::move(*reply.file));
     } else {
         std::string document;
@@ -162,24 +181,37 @@ void WebConnection::exchange_done() {
 }
 
 void WebConnection::begin_file(FileAnswer&& file) {
-    const auto range = parse_byte_range(exchange_.range, file.bytes);
-    HttpHeader header{200,   file.content_type,    file.bytes,
+    if (!file.bytes) return begin_unmeasured_file(std::move(file));
+    const std::uint64_t bytes = *file.bytes;
+    const auto range = parse_byte_range(exchange_.range, bytes);
+    HttpHeader header{200,   file.content_type,    bytes,
                       false, exchange_.keep_alive, content_disposition(file.name) + "Accept-Ranges: bytes\r\n"};
     std::uint64_t skip_bytes = 0;
     if (range && range->bytes == 0) {
         header = {416,   "text/plain; charset=utf-8", 0,
-                  false, exchange_.keep_alive,        fmt::format("Content-Range: bytes */{}\r\n", file.bytes)};
+                  false, exchange_.keep_alive,        fmt::format("Content-Range: bytes */{}\r\n", bytes)};
     } else if (range) {
         skip_bytes = range->first;
         header.status = 206;
         header.content_bytes = range->bytes;
         header.extra +=
-            fmt::format("Content-Range: bytes {}-{}/{}\r\n", range->first, range->first + range->bytes - 1, file.bytes);
+            fmt::format("Content-Range: bytes {}-{}/{}\r\n", range->first, range->first + range->bytes - 1, bytes);
     }
     append_http_header(out(), header);
     if (exchange_.head || *header.content_bytes == 0) return exchange_done();
     const std::uint64_t left_bytes = *header.content_bytes;
     transfer_ = std::make_shared<Transfer>(Transfer{std::move(file), skip_bytes, left_bytes});
+    read_piece();
+}
+
+// In chunks, or for a client that knows none until the connection ends; a range of it cannot be given.
+void WebConnection::begin_unmeasured_file(FileAnswer&& file) {
+    const bool chunked = exchange_.chunked;
+    if (!chunked) exchange_.keep_alive = false;
+    append_http_header(out(), {200, file.content_type, std::nullopt, chunked, exchange_.keep_alive,
+                               content_disposition(file.name) + "Accept-Ranges: none\r\n"});
+    if (exchange_.head) return exchange_done();
+    transfer_ = std::make_shared<Transfer>(Transfer{std::move(file), 0, std::nullopt, chunked});
     read_piece();
 }
 
@@ -198,25 +230,38 @@ void WebConnection::read_piece() {
 void WebConnection::piece_read(const Result<std::string>& piece) {
     if (closed() || !transfer_) return;
     transfer_->reading = false;
-    if (!piece || piece->empty()) {
+    const bool whole = piece && piece->empty() && !transfer_->left_bytes;
+    if (!whole && (!piece || piece->empty())) {
         // The length was promised; only a broken connection can say now that it is not kept.
         hub().log(fmt::format("{} to {} broken off: {}", transfer_->file.name, peer(),
                               piece ? "it ended before its length" : piece.error().message));
         return close();
     }
-    std::string_view bytes = *piece;
-    const auto skipped = std::min<std::uint64_t>(transfer_->skip_bytes, bytes.size());
-    transfer_->skip_bytes -= skipped;
-    bytes = bytes.substr(skipped).substr(0, transfer_->left_bytes);
-    transfer_->left_bytes -= bytes.size();
-    out() += bytes;
-    if (transfer_->left_bytes == 0) {
+    if (!whole) append_file_bytes(*piece);
+    if (whole || transfer_->left_bytes == 0) {
+        if (transfer_->chunked) out() += kLastChunk;
         transfer_.reset();
         exchange_done();
         return process();
     }
     flush();
     if (output_backlog() < kMaxBacklogBytes) read_piece();
+}
+
+// What of a piece was asked for.
+void WebConnection::append_file_bytes(std::string_view bytes) {
+    if (!transfer_->left_bytes) {
+        if (transfer_->chunked)
+            append_chunk(out(), bytes);
+        else
+            out() += bytes;
+        return;
+    }
+    const auto skipped = std::min<std::uint64_t>(transfer_->skip_bytes, bytes.size());
+    transfer_->skip_bytes -= skipped;
+    bytes = bytes.substr(skipped).substr(0, *transfer_->left_bytes);
+    *transfer_->left_bytes -= bytes.size();
+    out() += bytes;
 }
 
 void WebConnection::begin_events(std::string_view document, Reply::Subscription&& wanted) {
@@ -251,7 +296,11 @@ void WebConnection::deliver(const Event& event, const EncodedEvent& encoded) {
     } else {
         out() += document;
     }
-    if (note_events(1) && !processing_) flush();
+    note_events(1);
+}
+
+void WebConnection::send_events() {
+    if (!processing_) flush();  // else process() does
 }
 
 void WebConnection::stop() {

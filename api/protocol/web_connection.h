@@ -13,10 +13,12 @@ namespace spantape::api {
 
 class WebConnection final : public Connection {
 public:
-    WebConnection(std::unique_ptr<ByteStream> stream, std::shared_ptr<Hub> hub, const std::string& peer);
+    WebConnection(std::unique_ptr<ByteStream> stream, std::shared_ptr<Hub> hub, const std::string& peer,
+                  const std::string& listener);
 
     void stop() override;
     void deliver(const Event& event, const EncodedEvent& encoded) override;
+    void send_events() override;
 
 private:
     // What is being answered.
@@ -31,8 +33,9 @@ private:
     // A file on its way. `read` runs on the pool, so it is held by the job that runs it as well.
     struct Transfer {
         FileAnswer file;
-        std::uint64_t skip_bytes = 0;  // before the range asked for
-        std::uint64_t left_bytes = 0;
+        std::uint64_t skip_bytes = 0;             // before the range asked for
+        std::optional<std::uint64_t> left_bytes;  // nullopt: until it ends
+        bool chunked = false;
         bool reading = false;
     };
 
@@ -45,13 +48,15 @@ private:
 
     void process();
     void take(const HttpRequest& request);
-    bool take_page(const HttpRequest& request);
+    bool take_page(const HttpRequest& request, const Client& asking);
     void fault(const HttpFault& fault);
     void break_off(const HttpFault& fault);
     void watch_time();
     void answer(std::uint64_t sequence, Reply&& reply);
     void answer_document(std::string_view document, std::string_view content_type = HttpHeader{}.content_type);
     void begin_file(FileAnswer&& file);
+    void begin_unmeasured_file(FileAnswer&& file);
+    void append_file_bytes(std::string_view bytes);
     void read_piece();
     void piece_read(const Result<std::string>& piece);
     void begin_events(std::string_view document, Reply::Subscription&& wanted);
@@ -59,7 +64,7 @@ private:
     void exchange_done();
 
     HttpReader reader_;
-    const Client client_;
+    Client client_;
     std::uint64_t sequence_ = 0;  // of the exchange
     bool busy_ = false;           // with the exchange
     Exchange exchange_;

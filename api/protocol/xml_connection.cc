@@ -13,10 +13,14 @@ constexpr std::size_t kMaxSubscriptions = 64;       // of one connection
 
 }  // namespace
 
-XmlConnection::XmlConnection(std::unique_ptr<ByteStream> stream, std::shared_ptr<Hub> hub, const std::string& peer)
-    : Connection(std::move(stream), hub, peer), framer_(hub->options.max_message_bytes), client_{peer, false} {}
+XmlConnection::XmlConnection(std::unique_ptr<ByteStream> stream, std::shared_ptr<Hub> hub, const std::string& peer,
+                             const std::string& listener)
+    : Connection(std::move(stream), hub, peer),
+      framer_(hub->options.max_message_bytes),
+      client_{peer, false, listener} {}
 
 void XmlConnection::on_open() {
+    client_.certificate_name = stream().peer_name();
     if (!refused()) return read_more();
     append_refusal(out(), {ResultCode::API_TOO_MANY_CLIENTS, "", "", ""}, hub().style());
     finish();
@@ -157,7 +161,10 @@ void XmlConnection::deliver(const Event& event, const EncodedEvent& encoded) {
         ++slot.events;
         if (++held_events_ + unsent_events() > hub().options.event_backlog) return cut_slow_subscriber();
     }
-    if (!processing_) flush();
+}
+
+void XmlConnection::send_events() {
+    if (!processing_) flush();  // else process() does
 }
 
 void XmlConnection::stop() {

@@ -14,10 +14,12 @@ namespace spantape::api {
 
 class XmlConnection final : public Connection {
 public:
-    XmlConnection(std::unique_ptr<ByteStream> stream, std::shared_ptr<Hub> hub, const std::string& peer);
+    XmlConnection(std::unique_ptr<ByteStream> stream, std::shared_ptr<Hub> hub, const std::string& peer,
+                  const std::string& listener);
 
     void stop() override;
     void deliver(const Event& event, const EncodedEvent& encoded) override;
+    void send_events() override;
 
 private:
     // A request whose answer, or an earlier one's, is not there yet.
@@ -54,7 +56,7 @@ private:
     void watch_message_time();
 
     XmlFramer framer_;
-    const Client client_;
+    Client client_;
     std::deque<Slot> slots_;
     std::uint64_t first_sequence_ = 0;  // of slots_.front()
     std::size_t held_bytes_ = 0;        // answers in slots_, behind one that is not there

@@ -83,6 +83,22 @@ public:
         head_.store(head + footprint(bytes), std::memory_order_release);
     }
 
+    // Consumer: the record at `position`, which then is that of the next; empty when there is none yet. Records that
+    // were popped meanwhile are passed over. Begin with 0. Valid until it is popped.
+    std::span<const std::byte> peek(std::size_t& position) {
+        std::size_t at = std::max(position, head_.load(std::memory_order_relaxed));
+        if (at == tail_copy_) tail_copy_ = tail_.load(std::memory_order_acquire);  // records before it are complete
+        if (at == tail_copy_) return {};
+        std::size_t offset = at & (consumer_capacity_ - 1);
+        if (word_at(consumer_memory_, offset) == kWrapMark) {
+            at += consumer_capacity_ - offset;
+            offset = 0;
+        }
+        const std::size_t bytes = word_at(consumer_memory_, offset);
+        position = at + footprint(bytes);
+        return {consumer_memory_ + offset + sizeof(std::uint64_t), bytes};
+    }
+
     // Any thread; a moment's view.
     [[nodiscard]] std::size_t used_bytes() const {
         const std::size_t head = head_.load(std::memory_order_acquire);  // first: the tail never falls behind it

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // RTP header parsing (RFC 3550 §5.1) and the records that a stream's ring holds. A ring carries frames and marks in
-// one order, so that the writer sees audio and start, stop and blackout exactly as the worker saw them.
+// one order, so that the writer sees audio, loss and end exactly as the worker saw them.
 #pragma once
 
 #include <cstdint>
@@ -43,11 +43,9 @@ enum class RtpParse : std::uint8_t {
 RtpParse parse_rtp(std::span<const std::uint8_t> datagram, RtpHeader& header);
 
 enum class RingRecordKind : std::uint8_t {
-    frame,   // one RTP frame, payload follows
-    gap,     // `lost_us` frames were dropped by us before this point (ring full)
-    pause,   // from here on frames are not stored (blackout); arrival_ns is the edge
-    resume,  // stored again
-    end,     // the stream's last record: the writer closes it and gives the slot back
+    frame,  // one RTP frame, payload follows
+    gap,    // `lost_us` frames were dropped by us before this point (ring full)
+    end,    // the stream's last record: the writer closes it and gives the slot back
 };
 
 // Header of every ring record; a frame's payload follows directly.

@@ -4,6 +4,7 @@
 // gets it back (through another) after the writer has read RingRecordKind::end.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -21,6 +22,8 @@ struct FlowKey {
     auto operator<=>(const FlowKey&) const = default;
 };
 
+inline constexpr std::size_t kSessionsPerStream = 4;  // at once
+
 struct StreamHandle {
     RecordRing ring;               // worker produces, writer consumes
     std::uint64_t stream_id = 0;   // unique on this core for ever: boot count, worker, number
@@ -31,6 +34,18 @@ struct StreamHandle {
     // What the ring does not tell; the worker's, for the writer to put into chunks.
     std::atomic<std::uint64_t> lost_before{0};
     std::atomic<std::uint64_t> duplicates{0};
+    // Every session that it was bound to, the newest in place of the oldest; one that it left stays, for frames that
+    // are on the ring yet. 0: none. Written before the frames that come after are on the ring.
+    std::array<std::atomic<std::uint64_t>, kSessionsPerStream> sessions{};
+    std::uint32_t bindings = 0;  // the worker's
+
+    void joined(std::uint64_t session) {
+        sessions[bindings++ % kSessionsPerStream].store(session, std::memory_order_release);
+    }
+    void forget_sessions() {
+        bindings = 0;
+        for (auto& session : sessions) session.store(0, std::memory_order_relaxed);
+    }
 };
 
 }  // namespace spantape

@@ -79,6 +79,7 @@ std::uint32_t StreamPool::open(const FlowKey& key, std::uint64_t hash, std::uint
     stream.handle.flow = key;
     stream.handle.lost_before.store(0, std::memory_order_relaxed);
     stream.handle.duplicates.store(0, std::memory_order_relaxed);
+    stream.handle.forget_sessions();
     ++version_;
     table_.insert(hash, slot);
     by_destination_.insert(hash_of(key.destination), slot);

@@ -36,8 +36,6 @@ enum class SrtpMode : std::uint8_t {
     ending,    // plain again, after a re-INVITE: SRTP that is still under way is decrypted
 };
 
-inline constexpr std::size_t kSessionsPerStream = 4;
-
 // In order of use: what each frame needs of a stream lies in five cache lines (its first two, one of the tracker's
 // window, the jitter with the counters, the producer's part of the ring).
 struct alignas(64) Stream {

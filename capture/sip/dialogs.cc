@@ -157,9 +157,10 @@ SipCall& SipDialogs::State::start(const Arrival& arrival) {
     call.tags.learn(CallParty::caller, message.from);
     if (!message.to.tag.empty()) call.tags.learn(CallParty::callee, message.to);
     const bool request = message.is_request();
-    tell(arrival.time_ns, SipCallStarted{call.number, call.call_id, message.from.party, message.to.party,
-                                         message.request_user, request ? arrival.source : arrival.destination,
-                                         request ? arrival.destination : arrival.source});
+    tell(arrival.time_ns,
+         SipCallStarted{call.number, call.call_id, message.from.party, message.to.party, message.request_user,
+                        request ? arrival.source : arrival.destination, request ? arrival.destination : arrival.source,
+                        !request || is_initial_invite(message)});
     if (!request) call.legs.open(arrival.leg, identity_of(message.from));
     // Within a dialog an INVITE or ACK comes only after the answer.
     if (request && !is_initial_invite(message)) answer(call, arrival.time_ns);

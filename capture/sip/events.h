@@ -62,6 +62,7 @@ struct SipCallStarted {
     std::string request_user;  // user part of the Request-URI; empty when no INVITE was seen
     Endpoint caller_signalling;
     Endpoint callee_signalling;
+    bool from_beginning = true;  // false: the call was going on already
 };
 // New or changed media addresses of a call: offers and answers in any message (INVITE, 18x, 200, PRACK, ACK, UPDATE,
 // re-INVITE). Several audio m= lines come as several descriptions. Video and m= lines with port 0 are left out.

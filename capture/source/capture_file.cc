@@ -17,17 +17,12 @@ using namespace std::string_view_literals;
 
 constexpr std::size_t kSniffBytes = 64;
 
+constexpr std::string_view kPcapngMagic = "\x0a\x0d\x0d\x0a"sv;
+
 struct Magic {
     std::string_view bytes;
     std::string_view what;
 };
-
-constexpr Magic kPcapMagics[] = {
-    {"\xd4\xc3\xb2\xa1"sv, "microseconds, little endian"}, {"\xa1\xb2\xc3\xd4"sv, "microseconds, big endian"},
-    {"\x4d\x3c\xb2\xa1"sv, "nanoseconds, little endian"},  {"\xa1\xb2\x3c\x4d"sv, "nanoseconds, big endian"},
-    {"\x34\xcd\xb2\xa1"sv, "Kuznetzov's, little endian"},  {"\xa1\xb2\xcd\x34"sv, "Kuznetzov's, big endian"},
-};
-constexpr std::string_view kPcapngMagic = "\x0a\x0d\x0d\x0a"sv;
 
 // What people point at by mistake; for the message only.
 constexpr Magic kOtherMagics[] = {
@@ -71,7 +66,24 @@ std::string looks_like(std::string_view bytes) {
     return "begins with" + dump;
 }
 
+std::string in_brackets(const std::string& text) { return text.empty() ? "" : fmt::format(" ({})", text); }
+
 }  // namespace
+
+bool CaptureFile::end(std::string error) {
+    ended_ = true;
+    error_ = std::move(error);
+    return false;
+}
+
+bool CaptureFile::end_cut_short(std::string_view where) {
+    return end(fmt::format("cut short at byte {}, {}{}", bytes_->position() + bytes_->ready().size(), where,
+                           in_brackets(bytes_->error())));
+}
+
+bool CaptureFile::end_damaged(std::uint64_t byte, std::string_view where, std::string_view why) {
+    return end(fmt::format("damaged at byte {}, {}: {}{}", byte, where, why, in_brackets(bytes_->error())));
+}
 
 Result<std::unique_ptr<CaptureFile>> open_capture_file(const std::string& path) {
     auto bytes = FileBytes::open(path);
@@ -87,8 +99,7 @@ Result<std::unique_ptr<CaptureFile>> open_capture_bytes(std::unique_ptr<FileByte
         return fail("is empty, not a capture file");
     }
     if (text.starts_with(kPcapngMagic)) return PcapngFile::open(std::move(bytes));
-    const auto is_it = [text](const Magic& magic) { return text.starts_with(magic.bytes); };
-    if (std::any_of(std::begin(kPcapMagics), std::end(kPcapMagics), is_it)) return PcapFile::open(std::move(bytes));
+    if (PcapFile::is_magic(head)) return PcapFile::open(std::move(bytes));
     return fail("is not a pcap or pcapng capture file: it {}", looks_like(text));
 }
 

@@ -60,19 +60,6 @@ bool FileBytes::skip(std::size_t count) {
     return true;
 }
 
-std::size_t FileBytes::read(std::uint8_t* to, std::size_t count) {
-    std::size_t done = 0;
-    while (done < count) {
-        const auto here = peek(std::min(count - done, kBufferBytes));
-        if (here.empty()) break;
-        std::memcpy(to + done, here.data(), here.size());
-        done += here.size();
-        begin_ += here.size();
-        taken_ += here.size();
-    }
-    return done;
-}
-
 void FileBytes::fill(std::size_t wanted) {
     if (ended_) return;
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
@@ -80,7 +67,7 @@ void FileBytes::fill(std::size_t wanted) {
     begin_ = 0;
     if (buffer_.size() < wanted) buffer_.resize(wanted);
     const std::size_t most = gzdirect(file_) != 0 ? buffer_.size() : kGzipBytes;
-    while (end_ < wanted && !ended_) {
+    while (end_ < buffer_.size() && !ended_) {
         const std::size_t room = std::min(buffer_.size() - end_, most);
         const int got = gzread(file_, buffer_.data() + end_, static_cast<unsigned>(room));
         if (got > 0) {

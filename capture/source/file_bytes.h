@@ -25,17 +25,18 @@ public:
     FileBytes(const FileBytes&) = delete;
     FileBytes& operator=(const FileBytes&) = delete;
 
-    // The next bytes without taking them: `count` of them, or fewer at the end of the file. Valid until the next call.
+    // The next bytes without taking them: `count` of them, or fewer at the end of the file. They stay where they are,
+    // taken or not, until peek() or skip() is asked for more than is ready().
     std::span<const std::uint8_t> peek(std::size_t count);
+    // What can be had without reading more of the file.
+    [[nodiscard]] std::span<const std::uint8_t> ready() const {
+        return std::span(buffer_).subspan(begin_, end_ - begin_);
+    }
     // Takes `count` of them; false when the file ended before.
     bool skip(std::size_t count);
-    // Copies up to `count` bytes out and takes them; fewer only at the end of the file.
-    std::size_t read(std::uint8_t* to, std::size_t count);
 
     // How many bytes were taken, of the unpacked ones.
     [[nodiscard]] std::uint64_t position() const { return taken_; }
-    // True when nothing is left to take and none will come.
-    [[nodiscard]] bool at_end() { return peek(1).empty(); }
     // Why the file ended where it did, when that was not its proper end: damaged or unfinished gzip, a read error.
     [[nodiscard]] const std::string& error() const { return error_; }
 

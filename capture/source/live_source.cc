@@ -111,7 +111,7 @@ std::size_t LiveSource::poll(std::span<Packet> burst) {
     bytes_.add(taken.bytes);
     if (got < 0) {
         gone_ = true;
-        error_ = pcap_geterr(handle_);
+        error_.set(pcap_geterr(handle_));
         return taken.count;
     }
     look_after(monotonic_ns());
@@ -156,11 +156,11 @@ void LiveSource::check_interface() {
     const int fd = pcap_fileno(handle_);
     if (if_nametoindex(interface_.c_str()) != interface_number_) {
         gone_ = true;
-        error_ = "the interface was removed";
+        error_.set("the interface was removed");
     } else if (ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) == 0) {
-        error_ = "the interface is down";
+        error_.set("the interface is down");
     } else {
-        error_.clear();
+        error_.set("");
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// One worker's share of a live interface, through libpcap. Belongs to that worker; counters() may be read by any
-// thread.
+// One worker's share of a live interface, through libpcap. Belongs to that worker; counters() and error() may be read
+// by any thread.
 #pragma once
 
 #include <atomic>
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "capture/base/counters.h"
+#include "capture/base/shared_text.h"
 #include "capture/source/burst_buffer.h"
 #include "capture/source/source.h"
 
@@ -26,7 +27,7 @@ public:
 
     std::size_t poll(std::span<Packet> burst) override;
     [[nodiscard]] bool at_end() const override { return gone_; }
-    [[nodiscard]] std::string error() const override { return error_; }
+    [[nodiscard]] std::string error() const override { return error_.get(); }
     [[nodiscard]] int wait_fd() const override { return wait_fd_; }
     [[nodiscard]] bool lossless() const override { return false; }
     [[nodiscard]] SourceCounters counters() const override;
@@ -60,7 +61,7 @@ private:
     std::uint32_t last_dropped_ = 0;  // libpcap's 32-bit sums, which wrap
     std::uint32_t last_card_dropped_ = 0;
     bool gone_ = false;
-    std::string error_;
+    SharedText error_;
     BurstBuffer buffer_;
     Counter packets_;
     Counter bytes_;

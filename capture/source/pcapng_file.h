@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "capture/source/byte_order.h"
 #include "capture/source/capture_file.h"
 
 namespace spantape {
@@ -21,8 +22,7 @@ class PcapngFile final : public CaptureFile {
 public:
     static Result<std::unique_ptr<CaptureFile>> open(std::unique_ptr<FileBytes> bytes);
 
-    const Packet* next() override;
-    [[nodiscard]] const std::string& error() const override { return error_; }
+    std::size_t read(std::span<Packet> burst) override;
 
 private:
     // From an interface description block, draft §4.2.
@@ -42,31 +42,28 @@ private:
         const std::uint8_t* data = nullptr;
     };
 
-    explicit PcapngFile(std::unique_ptr<FileBytes> bytes) : bytes_(std::move(bytes)) {}
+    using CaptureFile::CaptureFile;
 
-    // What gives no packet, for it is something else or the end, gives nullptr.
-    const Packet* read_block();
-    std::nullptr_t begin_section();
-    std::nullptr_t add_interface(std::span<const std::uint8_t> body);
-    const Packet* take_packet(std::uint32_t type, std::span<const std::uint8_t> body);
+    [[nodiscard]] bool is_ready() const;
+    // True when the block gave packet_; false when it was something else, or the end.
+    bool read_block();
+    bool begin_section();
+    bool add_interface(std::span<const std::uint8_t> body);
+    bool take_packet(std::uint32_t type, std::span<const std::uint8_t> body);
     bool read_record(std::uint32_t type, std::span<const std::uint8_t> body, Record& record);
-    [[nodiscard]] std::uint16_t u16(const std::uint8_t* at) const;
-    [[nodiscard]] std::uint32_t u32(const std::uint8_t* at) const;
     static TimeNs time_of(const Interface& interface, std::uint64_t stamp);
-    std::nullptr_t end_early(std::string_view how, std::string_view why = {});
-    std::nullptr_t end();
+    bool damaged(std::string_view why);
+    bool cut_short();
+    bool end_of_file();
 
-    std::unique_ptr<FileBytes> bytes_;
-    bool big_endian_ = false;
+    ByteOrder order_;                    // of this section
     std::vector<Interface> interfaces_;  // of this section
-    std::size_t consume_ = 0;            // bytes of the block that packet_ lies in, taken at the next call
+    std::uint64_t block_at_ = 0;         // the byte of the file that the block in hand begins at
     Packet packet_;
-    const Packet* first_ = nullptr;  // read by open(), not given yet
+    bool has_first_ = false;  // packet_ was read by open() and not given yet
     std::uint64_t packets_ = 0;
     std::uint64_t left_out_ = 0;
     int left_out_link_ = 0;
-    bool ended_ = false;
-    std::string error_;
 };
 
 }  // namespace spantape

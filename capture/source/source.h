@@ -57,7 +57,8 @@ public:
 
     // True once all packets of a file were given, or when a live source broke for good (error() then says why).
     [[nodiscard]] virtual bool at_end() const = 0;
-    // Empty while all is well; for a file cut short in the middle of a packet, says so (what came before was given).
+    // Empty while all is well; for a file cut short in the middle of a packet, says so once its packets were given. Any
+    // thread may ask for it, as for counters() and name().
     [[nodiscard]] virtual std::string error() const = 0;
 
     // Readable when packets wait; -1 when there is nothing to wait on (files).

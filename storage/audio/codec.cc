@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// The codecs that are decoded here: G.711 by table, L16 by byte order. All others are silence for now.
+// Names and numbers of the codecs; those without a state are decoded here: G.711 by table, L16 by byte order.
 #include "storage/audio/codec.h"
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 
 namespace spantape {
 namespace {
@@ -39,11 +40,43 @@ bool same_name(std::string_view a, std::string_view b) {
                               [](unsigned char x, unsigned char y) { return std::toupper(x) == std::toupper(y); });
 }
 
-Encoding encoding_of(std::string_view name) {
-    if (same_name(name, "PCMU")) return Encoding::pcmu;
-    if (same_name(name, "PCMA")) return Encoding::pcma;
-    if (same_name(name, "L16")) return Encoding::l16;
-    return Encoding::silence;
+struct KnownCodec {
+    std::string_view name;
+    Encoding encoding;
+    std::uint8_t sample_bits = 0;
+    std::uint32_t clock_rate_hz = 0;  // that the codec has whatever the SDP says; 0: as it says
+};
+constexpr KnownCodec kCodecs[] = {
+    {"PCMU", Encoding::pcmu},
+    {"PCMA", Encoding::pcma},
+    {"L16", Encoding::l16},
+    {"G722", Encoding::g722, 0, 8000},
+    {"G729", Encoding::g729, 0, 8000},
+    {"G729A", Encoding::g729, 0, 8000},  // not registered, but sent
+    {"opus", Encoding::opus, 0, 48000},
+    {"CN", Encoding::comfort_noise},
+    {"GSM", Encoding::gsm, 0, 8000},
+    {"G726-16", Encoding::g726, 2, 8000},
+    {"G726-24", Encoding::g726, 3, 8000},
+    {"G726-32", Encoding::g726, 4, 8000},
+    {"G726-40", Encoding::g726, 5, 8000},
+    {"AAL2-G726-16", Encoding::g726_aal2, 2, 8000},
+    {"AAL2-G726-24", Encoding::g726_aal2, 3, 8000},
+    {"AAL2-G726-32", Encoding::g726_aal2, 4, 8000},
+    {"AAL2-G726-40", Encoding::g726_aal2, 5, 8000},
+};
+
+PayloadFormat format_of(const PayloadMapping& mapping) {
+    PayloadFormat format{Encoding::silence, mapping.clock_rate_hz, 1, 0};
+    if (format.clock_rate_hz < kMinRateHz || format.clock_rate_hz > kMaxRateHz) format.clock_rate_hz = 8000;
+    const auto* const known =
+        std::ranges::find_if(kCodecs, [&](const KnownCodec& codec) { return same_name(codec.name, mapping.encoding); });
+    if (known == std::end(kCodecs)) return format;
+    format.encoding = known->encoding;
+    format.sample_bits = known->sample_bits;
+    if (known->clock_rate_hz != 0) format.clock_rate_hz = known->clock_rate_hz;
+    if (known->encoding == Encoding::l16 && mapping.channels != 0) format.channels = mapping.channels;
+    return format;
 }
 
 void add_static_types(PayloadTable& table) {
@@ -51,7 +84,12 @@ void add_static_types(PayloadTable& table) {
     table[8] = {Encoding::pcma, 8000, 1};
     table[10] = {Encoding::l16, 44100, 2};
     table[11] = {Encoding::l16, 44100, 1};
-    // Not decodable yet, but their clocks are known: DVI4 and MPA.
+    table[2] = {Encoding::g726, 8000, 1, 4};  // G721 in RFC 1890, its number was never given to another
+    table[3] = {Encoding::gsm, 8000, 1};
+    table[9] = {Encoding::g722, 8000, 1};
+    table[13].encoding = Encoding::comfort_noise;
+    table[18] = {Encoding::g729, 8000, 1};
+    // Not decodable, but their clocks are known: DVI4 and MPA.
     table[6].clock_rate_hz = 16000;
     table[16].clock_rate_hz = 11025;
     table[17].clock_rate_hz = 22050;
@@ -83,11 +121,7 @@ PayloadTable payload_table(std::span<const PayloadMapping> mappings) {
     PayloadTable table{};
     add_static_types(table);
     for (const auto& mapping : mappings) {
-        if (mapping.payload_type >= table.size()) continue;
-        PayloadFormat format{encoding_of(mapping.encoding), mapping.clock_rate_hz, mapping.channels};
-        if (format.clock_rate_hz < kMinRateHz || format.clock_rate_hz > kMaxRateHz) format.clock_rate_hz = 8000;
-        if (format.channels == 0 || format.encoding != Encoding::l16) format.channels = 1;
-        table[mapping.payload_type] = format;
+        if (mapping.payload_type < table.size()) table[mapping.payload_type] = format_of(mapping);
     }
     return table;
 }
@@ -99,10 +133,9 @@ std::size_t decoded_samples(const PayloadFormat& format, std::size_t payload_byt
             return payload_bytes == 1 ? 0 : payload_bytes;
         case Encoding::l16:
             return payload_bytes / 2 / format.channels;
-        case Encoding::silence:
+        default:
             return 0;
     }
-    return 0;
 }
 
 std::size_t decode(const PayloadFormat& format, std::span<const std::uint8_t> payload, std::span<std::int16_t> out) {
@@ -114,10 +147,9 @@ std::size_t decode(const PayloadFormat& format, std::span<const std::uint8_t> pa
             return decode_by_table(kAlaw, payload, out);
         case Encoding::l16:
             return decode_l16(payload, format.channels, out);
-        case Encoding::silence:
+        default:
             return 0;
     }
-    return 0;
 }
 
 std::int16_t decode_mulaw(std::uint8_t code) { return kMulaw[code]; }

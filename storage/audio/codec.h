@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// What a payload type means, and payloads -> 16-bit samples. Stateless; any thread.
+// What a payload type means, and payloads of the codecs without a state -> 16-bit samples. Stateless; any thread.
+// The other codecs are decoded by audio/decoder.h.
 #pragma once
 
 #include <array>
@@ -13,18 +14,30 @@
 namespace spantape {
 
 enum class Encoding : std::uint8_t {
-    pcmu,     // ITU-T G.711 mu-law
-    pcma,     // ITU-T G.711 A-law
-    l16,      // RFC 3551 §4.5.11: 16-bit, big endian
-    silence,  // comfort noise, telephone events, and what cannot be decoded: rendered as silence
+    pcmu,           // ITU-T G.711 mu-law
+    pcma,           // ITU-T G.711 A-law
+    l16,            // RFC 3551 §4.5.11: 16-bit, big endian
+    g722,           // ITU-T G.722 at 64 kbit/s
+    g726,           // ITU-T G.726, the first sample in the low bits (RFC 3551 §4.5.4)
+    g726_aal2,      // the same, the first sample in the high bits (ITU-T I.366.2 Annex E)
+    gsm,            // GSM 06.10 full rate
+    g729,           // ITU-T G.729, Annexes A and B
+    opus,           // RFC 6716, RFC 7587; mixed to one channel by its decoder
+    comfort_noise,  // RFC 3389: tells how loud the silence is that follows
+    silence,        // telephone events, and what cannot be decoded: rendered as silence
 };
 
 struct PayloadFormat {
     Encoding encoding = Encoding::silence;
-    std::uint32_t clock_rate_hz = 8000;  // RTP clock; for what is decodable also the sample rate
+    std::uint32_t clock_rate_hz = 8000;  // RTP clock
     std::uint8_t channels = 1;           // interleaved; mixed to one by decode()
+    std::uint8_t sample_bits = 0;        // G.726 only: 2 to 5
 
-    [[nodiscard]] bool audible() const { return encoding != Encoding::silence; }
+    [[nodiscard]] bool audible() const { return encoding < Encoding::comfort_noise; }
+    // Of what is decoded. A multiple of the clock, which is 8 kHz for G.722 by an old mistake (RFC 3551 §4.5.2).
+    [[nodiscard]] std::uint32_t sample_rate_hz() const {
+        return encoding == Encoding::g722 ? 2 * clock_rate_hz : clock_rate_hz;
+    }
     bool operator==(const PayloadFormat&) const = default;
 };
 
@@ -33,7 +46,8 @@ struct PayloadFormat {
 using PayloadTable = std::array<PayloadFormat, 128>;
 [[nodiscard]] PayloadTable payload_table(std::span<const PayloadMapping> mappings);
 
-// Samples that decode() will give; 0 for silence and for a G.711 payload of one byte, which is a silence descriptor.
+// Samples that decode() will give; 0 for silence, for codecs with a state and for a G.711 payload of one byte, which is
+// a silence descriptor.
 [[nodiscard]] std::size_t decoded_samples(const PayloadFormat& format, std::size_t payload_bytes);
 // Decodes into out, which holds at least decoded_samples(); gives how many were written.
 std::size_t decode(const PayloadFormat& format, std::span<const std::uint8_t> payload, std::span<std::int16_t> out);

@@ -28,7 +28,7 @@ void GroupPlayer::advance(std::int64_t second) {
     const auto reached = [&] {
         if (placed().empty()) return false;
         const PlacedFrame& last = placed().back();
-        return last.position >= second * static_cast<std::int64_t>(last.format.clock_rate_hz);
+        return last.position >= second * static_cast<std::int64_t>(last.rate_hz);
     };
     while (!ended_ && !reached()) step();
 }

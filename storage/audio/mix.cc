@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "capture/base/address.h"
 #include "storage/audio/ticks.h"
 
 namespace spantape {
@@ -19,6 +20,12 @@ std::int16_t saturated(std::int32_t value) {
     constexpr std::int32_t kLeast = std::numeric_limits<std::int16_t>::min();
     constexpr std::int32_t kMost = std::numeric_limits<std::int16_t>::max();
     return static_cast<std::int16_t>(std::clamp(value, kLeast, kMost));
+}
+
+// The same for the same place, so that the same recording gives the same file every time.
+std::int32_t noise_at(std::int64_t position, std::int32_t peak) {
+    const auto values = static_cast<std::uint32_t>(2 * peak + 1);
+    return static_cast<std::int32_t>(mix_bits(static_cast<std::uint64_t>(position)) % values) - peak;
 }
 
 }  // namespace
@@ -63,14 +70,14 @@ Result<> ChannelMixer::render_second() {
 Result<> ChannelMixer::mix(GroupPlayer& player) {
     for (auto& placed = player.placed(); !placed.empty(); placed.pop_front()) {
         const PlacedFrame& frame = placed.front();
-        const std::int64_t end = (second_ + 1) * static_cast<std::int64_t>(frame.format.clock_rate_hz);
+        const std::int64_t end = (second_ + 1) * static_cast<std::int64_t>(frame.rate_hz);
         if (frame.position >= end) return {};
         if (!player.copy() || !heard_elsewhere(frame)) {
             if (const auto mixed = mix_frame(frame); !mixed) return mixed;
         }
         if (frame.end() > end) return {};  // the rest belongs to the next second
         if (has_copies_ && !player.copy()) {
-            const std::uint32_t rate_hz = frame.format.clock_rate_hz;
+            const std::uint32_t rate_hz = frame.rate_hz;
             heard_.push_back({ns_of(frame.position, rate_hz), ns_of(frame.end(), rate_hz)});
         }
     }
@@ -78,24 +85,26 @@ Result<> ChannelMixer::mix(GroupPlayer& player) {
 }
 
 Result<> ChannelMixer::mix_frame(const PlacedFrame& frame) {
-    const std::uint32_t rate_hz = frame.format.clock_rate_hz;
+    const std::uint32_t rate_hz = frame.rate_hz;
     const std::int64_t begin = second_ * static_cast<std::int64_t>(rate_hz);
     const std::int64_t from = std::max(frame.position, begin);
     const std::int64_t to = std::min(frame.end(), begin + rate_hz);
     if (from >= to) return {};
     const auto target = bus(rate_hz);
     if (!target) return std::unexpected(target.error());
-    scratch_.resize(frame.skip + frame.samples);
-    decode(frame.format, frame.payload, scratch_);
-    const std::int16_t* sample = scratch_.data() + frame.skip + (from - frame.position);
     std::int32_t* sum = (*target)->sum.data() + (from - begin);
+    if (frame.noise_samples > 0) {
+        for (std::int64_t i = 0; i < to - from; ++i) sum[i] += noise_at(from + i, frame.noise_peak);
+        return {};
+    }
+    const std::int16_t* sample = frame.samples.data() + (from - frame.position);
     for (std::int64_t i = 0; i < to - from; ++i) sum[i] += sample[i];
     return {};
 }
 
 // Is there audio of others than copies on or near this place?
 bool ChannelMixer::heard_elsewhere(const PlacedFrame& frame) const {
-    const std::uint32_t rate_hz = frame.format.clock_rate_hz;
+    const std::uint32_t rate_hz = frame.rate_hz;
     const TimeNs from_ns = ns_of(frame.position, rate_hz) - kCopyMarginNs;
     const TimeNs to_ns = ns_of(frame.end(), rate_hz) + kCopyMarginNs;
     for (const auto& span : heard_) {
@@ -104,9 +113,9 @@ bool ChannelMixer::heard_elsewhere(const PlacedFrame& frame) const {
     for (const auto& player : players_) {
         if (player->copy()) break;
         for (const auto& other : player->placed()) {
-            const TimeNs begins_ns = ns_of(other.position, other.format.clock_rate_hz);
+            const TimeNs begins_ns = ns_of(other.position, other.rate_hz);
             if (begins_ns >= to_ns) break;
-            if (ns_of(other.end(), other.format.clock_rate_hz) > from_ns) return true;
+            if (ns_of(other.end(), other.rate_hz) > from_ns) return true;
         }
     }
     return false;

@@ -26,7 +26,7 @@ struct AudioFormat {
 class RecordingAudio {
 public:
     // Reads through index and segments; both must outlive it.
-    static Result<std::unique_ptr<RecordingAudio>> open(const Index& index, const std::string& segment_directory,
+    static Result<std::unique_ptr<RecordingAudio>> open(const Index& index, const SegmentStore& segments,
                                                         const Recording& recording, TimeNs now_ns);
     virtual ~RecordingAudio() = default;
     [[nodiscard]] virtual AudioFormat format() const = 0;

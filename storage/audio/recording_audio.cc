@@ -16,24 +16,34 @@ namespace {
 
 constexpr std::uint32_t kNarrowHz = 8000;
 constexpr std::uint32_t kWideHz = 16000;
+constexpr std::uint32_t kFullHz = 48000;
 constexpr std::size_t kChannels = 2;
 
-bool is_wide(const PayloadFormat& format) { return format.audible() && format.clock_rate_hz > kNarrowHz; }
+// What is good enough for this payload type; 0: it holds no audio.
+std::uint32_t rate_for(const PayloadFormat& format) {
+    if (!format.audible()) return 0;
+    if (format.encoding == Encoding::opus) return kFullHz;
+    return format.sample_rate_hz() > kNarrowHz ? kWideHz : kNarrowHz;
+}
 
-// Does the stream hold wide-band audio? What the SDP offered tells little. All of the stream is looked through when it
-// may use such a payload type; with the static types alone, which phones do not use so, its first chunk.
-Result<bool> holds_wide(ChunkSource& chunks, const RecordedStream& recorded, TimeNs start_ns, TimeNs stop_ns) {
+// The best audio that the stream holds. What the SDP offered tells little. All of the stream is looked through for the
+// best that was offered; with the static types alone, only its first chunk.
+Result<std::uint32_t> rate_of(ChunkSource& chunks, const RecordedStream& recorded, TimeNs start_ns, TimeNs stop_ns) {
     const PayloadTable table = payload_table(recorded.payloads);
-    const bool offered = std::ranges::any_of(recorded.payloads, [&](const PayloadMapping& mapping) {
-        return mapping.payload_type < table.size() && is_wide(table[mapping.payload_type]);
-    });
+    std::uint32_t offered_hz = kNarrowHz;
+    for (const PayloadMapping& mapping : recorded.payloads) {
+        if (mapping.payload_type < table.size())
+            offered_hz = std::max(offered_hz, rate_for(table[mapping.payload_type]));
+    }
     auto stream = chunks.open(recorded.stream_id, start_ns, stop_ns);
     if (!stream) return std::unexpected(stream.error());
-    bool wide = false;
-    const auto visit = [&](const StoredFrame& frame) { wide = wide || is_wide(table[frame.payload_type & 0x7f]); };
-    while ((*stream)->next(visit) != StreamChunks::Step::end && offered && !wide) {
+    std::uint32_t rate_hz = kNarrowHz;
+    const auto visit = [&](const StoredFrame& frame) {
+        rate_hz = std::max(rate_hz, rate_for(table[frame.payload_type & 0x7f]));
+    };
+    while ((*stream)->next(visit) != StreamChunks::Step::end && rate_hz < offered_hz) {
     }
-    return wide;
+    return rate_hz;
 }
 
 class MixedRecording : public RecordingAudio {
@@ -85,12 +95,13 @@ private:
 };
 
 Result<std::uint32_t> output_rate(ChunkSource& chunks, const Recording& recording, TimeNs start_ns, TimeNs stop_ns) {
+    std::uint32_t rate_hz = kNarrowHz;
     for (const auto& stream : recording.streams) {
-        const auto wide = holds_wide(chunks, stream, start_ns, stop_ns);
-        if (!wide) return std::unexpected(wide.error());
-        if (*wide) return kWideHz;
+        const auto best = rate_of(chunks, stream, start_ns, stop_ns);
+        if (!best) return std::unexpected(best.error());
+        rate_hz = std::max(rate_hz, *best);
     }
-    return kNarrowHz;
+    return rate_hz;
 }
 
 }  // namespace

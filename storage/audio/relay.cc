@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// Compares what the two streams hold at the beginning of the time in which both ran.
+// Compares what the two streams hold at the beginning of the time in which both ran, or where one took over.
 #include "storage/audio/relay.h"
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <tuple>
@@ -15,6 +16,11 @@ namespace {
 constexpr TimeNs kMarginNs = kNsPerSecond;  // a relay is not slower than this
 constexpr TimeNs kComparedNs = 3 * kNsPerSecond;
 constexpr std::size_t kComparedFrames = 150;
+
+// A flow goes on as another: no longer pause than this, no more frames lost.
+constexpr TimeNs kHandoverNs = 10 * kNsPerSecond;
+constexpr int kHandoverFrames = 500;
+constexpr std::int32_t kHandoverTicks = 10 * 90000;
 
 using FrameIdentity = std::tuple<std::uint16_t, std::uint32_t, std::size_t>;  // sequence, timestamp, payload's hash
 
@@ -49,6 +55,39 @@ Result<TimeNs> start_of(ChunkSource& chunks, const RecordedStream& recorded) {
     return first_ns;
 }
 
+// Where a stream was left or taken up.
+struct Mark {
+    std::uint16_t sequence = 0;
+    std::uint32_t timestamp = 0;
+    TimeNs arrival_ns = 0;
+};
+
+// Does `later`, whose first frame arrived at from_ns, go on where `earlier` was left? Sequence numbers and timestamps
+// run on when a phone moves its media to another address (RFC 3264 §8.3.1).
+Result<bool> takes_over(ChunkSource& chunks, const RecordedStream& earlier, const RecordedStream& later,
+                        TimeNs from_ns) {
+    std::optional<Mark> last, first;
+    auto stream = chunks.open(earlier.stream_id, from_ns - kHandoverNs, from_ns);
+    if (!stream) return std::unexpected(stream.error());
+    const auto leave = [&](const StoredFrame& frame) {
+        if (frame.arrival_ns < from_ns) last = {frame.sequence, frame.timestamp, frame.arrival_ns};
+    };
+    while ((*stream)->next(leave) != StreamChunks::Step::end) {
+    }
+    if (!last || last->arrival_ns < from_ns - kHandoverNs) return false;
+    stream = chunks.open(later.stream_id, from_ns, from_ns + kMarginNs);
+    if (!stream) return std::unexpected(stream.error());
+    const auto take = [&](const StoredFrame& frame) {
+        if (!first && frame.arrival_ns >= from_ns) first = {frame.sequence, frame.timestamp, frame.arrival_ns};
+    };
+    while (!first && (*stream)->next(take) != StreamChunks::Step::end) {
+    }
+    if (!first) return false;
+    const auto frames = static_cast<std::int16_t>(first->sequence - last->sequence);
+    const auto ticks = static_cast<std::int32_t>(first->timestamp - last->timestamp);
+    return frames > 0 && frames <= kHandoverFrames && ticks > 0 && ticks <= kHandoverTicks;
+}
+
 Result<bool> same_media(ChunkSource& chunks, const RecordedStream& a, const RecordedStream& b) {
     const auto start_a = start_of(chunks, a);
     if (!start_a) return std::unexpected(start_a.error());
@@ -61,7 +100,21 @@ Result<bool> same_media(ChunkSource& chunks, const RecordedStream& a, const Reco
     if (!in_b) return std::unexpected(in_b.error());
     const auto shared = static_cast<std::size_t>(
         std::ranges::count_if(*in_a, [&](const FrameIdentity& frame) { return in_b->contains(frame); }));
-    return shared > 0 && shared * 2 >= std::min(in_a->size(), in_b->size());
+    if (shared > 0 && shared * 2 >= std::min(in_a->size(), in_b->size())) return true;
+    const bool a_first = *start_a <= *start_b;
+    return takes_over(chunks, a_first ? a : b, a_first ? b : a, from_ns);
+}
+
+// Any of the group's streams will do: a call may move more than once.
+Result<bool> belongs_to(ChunkSource& chunks, const Recording& recording, const StreamGroup& group,
+                        const RecordedStream& stream) {
+    for (const std::size_t index : group.streams) {
+        const RecordedStream& other = recording.streams[index];
+        if (other.flow.ssrc != stream.flow.ssrc) continue;
+        const auto same = same_media(chunks, other, stream);
+        if (!same || *same) return same;
+    }
+    return false;
 }
 
 // Most packets first; those said to be copies after all others.
@@ -81,24 +134,30 @@ std::vector<std::size_t> by_preference(const std::vector<RecordedStream>& stream
 }  // namespace
 
 Result<std::vector<StreamGroup>> group_streams(const Recording& recording, ChunkSource& chunks) {
-    const auto& streams = recording.streams;
     std::vector<StreamGroup> groups;
-    for (const std::size_t index : by_preference(streams)) {
-        const RecordedStream& stream = streams[index];
+    std::set<std::uint64_t> seen;
+    for (const std::size_t index : by_preference(recording.streams)) {
+        const RecordedStream& stream = recording.streams[index];
+        if (!seen.insert(stream.stream_id).second) continue;  // listed twice: once is enough
         bool side_has_media = false;
-        bool joined = false;
+        StreamGroup* joined = nullptr;
         for (auto& group : groups) {
-            if (joined || group.side != stream.side) continue;
+            if (group.side != stream.side) continue;
             side_has_media = true;
-            const RecordedStream& other = streams[group.streams.front()];
-            joined = other.stream_id == stream.stream_id;  // listed twice: once is enough
-            if (joined || other.flow.ssrc != stream.flow.ssrc) continue;
-            const auto same = same_media(chunks, other, stream);
-            if (!same) return std::unexpected(same.error());
-            joined = *same;
-            if (joined) group.streams.push_back(index);
+            const auto belongs = belongs_to(chunks, recording, group, stream);
+            if (!belongs) return std::unexpected(belongs.error());
+            if (!*belongs) continue;
+            if (joined == nullptr) {
+                joined = &group;
+                group.streams.push_back(index);
+            } else {  // it is the link between the two
+                joined->streams.insert(joined->streams.end(), group.streams.begin(), group.streams.end());
+                joined->copy = joined->copy && group.copy;
+                group.streams.clear();
+            }
         }
-        if (!joined) groups.push_back({stream.side, {index}, stream.relay_copy && side_has_media});
+        std::erase_if(groups, [](const StreamGroup& group) { return group.streams.empty(); });
+        if (joined == nullptr) groups.push_back({stream.side, {index}, stream.relay_copy && side_has_media});
     }
     return groups;
 }

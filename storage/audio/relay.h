@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// Which streams of a recording are the same media, seen on both sides of a relay, on two switch ports or sent to two
-// destinations: such a group is played once, each frame from whichever flow has it.
+// Which streams of a recording are the same media, seen on both sides of a relay, on two switch ports, sent to two
+// destinations, or moved to another address in the middle: such a group is played once, each frame from whichever
+// flow has it, all on one clock.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +23,7 @@ struct StreamGroup {
 };
 
 // An SSRC proves nothing: two streams are joined when they also share most of their (sequence, timestamp) pairs and
-// payloads over the time in which both ran.
+// payloads over the time in which both ran, or when one goes on with the other's sequence numbers and timestamps.
 Result<std::vector<StreamGroup>> group_streams(const Recording& recording, ChunkSource& chunks);
 
 }  // namespace spantape

@@ -27,8 +27,8 @@ private:
 
 class StoredChunks : public ChunkSource {
 public:
-    StoredChunks(const Index& index, const std::string& directory)
-        : index_(index), reader_(std::make_shared<SegmentReader>(directory)) {}
+    StoredChunks(const Index& index, const SegmentStore& segments)
+        : index_(index), reader_(std::make_shared<SegmentReader>(segments)) {}
 
     Result<std::unique_ptr<StreamChunks>> open(std::uint64_t stream_id, TimeNs from_ns, TimeNs to_ns) override {
         auto entries = index_.chunks(stream_id);
@@ -45,9 +45,9 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<RecordingAudio>> RecordingAudio::open(const Index& index, const std::string& segment_directory,
+Result<std::unique_ptr<RecordingAudio>> RecordingAudio::open(const Index& index, const SegmentStore& segments,
                                                              const Recording& recording, TimeNs now_ns) {
-    return open_recording_audio(std::make_unique<StoredChunks>(index, segment_directory), recording, now_ns);
+    return open_recording_audio(std::make_unique<StoredChunks>(index, segments), recording, now_ns);
 }
 
 }  // namespace spantape

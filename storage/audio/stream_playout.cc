@@ -5,7 +5,9 @@
 #include "storage/audio/stream_playout.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
+#include <numbers>
 #include <utility>
 
 #include "storage/audio/ticks.h"
@@ -15,6 +17,9 @@ namespace {
 
 // Frames from before the start tell the clock, those from shortly after the stop may belong before it.
 constexpr TimeNs kMarginNs = 5 * kNsPerSecond;
+
+// Comfort noise is hardly ever so loud; beyond this an announcement is damaged, or an attack on ears.
+constexpr int kLoudestNoiseDb = 30;
 
 }  // namespace
 
@@ -37,17 +42,32 @@ void StreamPlayout::finish() {
 void StreamPlayout::take_ordered() {
     for (auto& ready = order_.ready(); !ready.empty(); ready.pop_front()) {
         OrderedFrame& frame = ready.front();
-        const auto samples = static_cast<std::uint32_t>(decoded_samples(frame.format, frame.payload.size()));
-        if (frame.restart) last_rate_hz_ = 0;  // told by the next audible frame, if this one is not
+        const auto samples = static_cast<std::uint32_t>(frame_samples(frame.format, frame.payload));
+        // Told by the next audible frame, if this one is not.
+        if (frame.restart) last_rate_hz_ = 0;
+        lost_ = !frame.restart && (lost_ || frame.sequence != static_cast<std::uint16_t>(last_sequence_ + 1));
+        last_sequence_ = frame.sequence;
+        if (lost_ || frame.restart) noise_.reset();
+        if (frame.format.encoding == Encoding::comfort_noise) hear_noise(frame);
         if (samples > 0) enqueue(std::move(frame), samples);
     }
 }
 
+void StreamPlayout::hear_noise(const OrderedFrame& frame) {
+    if (frame.payload.empty()) return;
+    const int level_db = std::max(frame.payload.front() & 0x7f, kLoudestNoiseDb);
+    if (!noise_) noise_ = Noise{frame.timestamp, 0};
+    // The peak of white noise, every value as likely as the others, is its RMS times the root of 3.
+    noise_->peak = static_cast<std::int32_t>(32768 * std::numbers::sqrt3 * std::pow(10.0, -level_db / 20.0));
+    lost_ = false;
+}
+
 void StreamPlayout::enqueue(OrderedFrame frame, std::uint32_t samples) {
-    const std::uint32_t rate_hz = frame.format.clock_rate_hz;
+    const std::uint32_t rate_hz = frame.format.sample_rate_hz();
+    const std::int64_t samples_a_tick = rate_hz / frame.format.clock_rate_hz;
     bool restart = rate_hz != last_rate_hz_;
     std::int64_t ticks = 0;
-    if (!restart) ticks = last_ticks_ + static_cast<std::int32_t>(frame.timestamp - last_timestamp_);
+    if (!restart) ticks = last_ticks_ + samples_a_tick * static_cast<std::int32_t>(frame.timestamp - last_timestamp_);
     TimeNs transit_ns = frame.arrival_ns - ns_of(ticks, rate_hz);
     if (!restart && std::abs(transit_ns - last_transit_ns_) > kRestartNs) {
         restart = true;
@@ -58,7 +78,13 @@ void StreamPlayout::enqueue(OrderedFrame frame, std::uint32_t samples) {
     last_rate_hz_ = rate_hz;
     last_ticks_ = ticks;
     last_transit_ns_ = transit_ns;
-    waiting_.push_back({std::move(frame), {media_ns_, transit_ns}, ticks, samples, restart});
+    waiting_.push_back(
+        {std::move(frame), {media_ns_, transit_ns}, ticks, samples, std::exchange(lost_, false), 0, 0, restart});
+    if (noise_ && !restart) {
+        waiting_.back().noise_samples = samples_a_tick * static_cast<std::int32_t>(last_timestamp_ - noise_->timestamp);
+        waiting_.back().noise_peak = noise_->peak;
+    }
+    noise_.reset();
     media_ns_ += ns_of(samples, rate_hz);
 }
 
@@ -98,14 +124,14 @@ TimeNs StreamPlayout::baseline(const Waiting& frame) {
 }
 
 void StreamPlayout::anchor_to(TimeNs transit_ns, const Waiting& frame) {
-    const std::uint32_t rate_hz = frame.frame.format.clock_rate_hz;
+    const std::uint32_t rate_hz = frame.frame.format.sample_rate_hz();
     anchor_ns_ = transit_ns;
     anchor_ticks_ = frame.ticks;
     anchor_position_ = ticks_of(ns_of(frame.ticks, rate_hz) + transit_ns - start_ns_, rate_hz);
 }
 
 void StreamPlayout::place(Waiting& frame) {
-    const std::uint32_t rate_hz = frame.frame.format.clock_rate_hz;
+    const std::uint32_t rate_hz = frame.frame.format.sample_rate_hz();
     const TimeNs base = baseline(frame);
     if (frame.restart || std::abs(base - anchor_ns_) > kAnchorToleranceNs) anchor_to(base, frame);
     const std::int64_t ideal = anchor_position_ + (frame.ticks - anchor_ticks_);
@@ -119,20 +145,47 @@ void StreamPlayout::place(Waiting& frame) {
     put(frame, ideal);
 }
 
-void StreamPlayout::put(Waiting& frame, std::int64_t position) {
-    const std::uint32_t rate_hz = frame.frame.format.clock_rate_hz;
+void StreamPlayout::put(const Waiting& frame, std::int64_t position) {
+    const std::uint32_t rate_hz = frame.frame.format.sample_rate_hz();
     const std::int64_t behind = cursor_ - position;
     if (behind <= 0) cutting_ = false;
     if (behind > ticks_of(kAbsorbNs, rate_hz)) cutting_ = true;
-    std::uint32_t skip = 0;
-    if (cutting_) {
-        skip = static_cast<std::uint32_t>(std::min<std::int64_t>(behind, frame.samples));
-    }
+    if (behind < 0) fill(frame, position);
+    // Heads are cut where others lie already. A decoder must hear even what is cut whole.
+    std::vector<std::int16_t> samples = decode(frame);
+    if (cutting_) samples.erase(samples.begin(), samples.begin() + std::min<std::int64_t>(behind, frame.samples));
+    if (samples.empty()) return;
     if (behind > 0) position = cursor_;
-    if (skip == frame.samples) return;
-    const std::uint32_t samples = frame.samples - skip;
-    placed_.push_back({frame.frame.format, position, skip, samples, std::move(frame.frame.payload)});
-    cursor_ = position + samples;
+    placed_.push_back({rate_hz, position, std::move(samples), 0, 0});
+    cursor_ = placed_.back().end();
+}
+
+// The gap from the cursor to this frame.
+void StreamPlayout::fill(const Waiting& frame, std::int64_t position) {
+    if (starts_decoder(frame)) return;
+    const Gap gap{static_cast<std::size_t>(position - cursor_), frame.lost};
+    std::vector<std::int16_t> samples = decoder_->fill(gap, frame.frame.payload);
+    const std::uint32_t rate_hz = frame.frame.format.sample_rate_hz();
+    const std::int64_t noise_samples = std::min(frame.noise_samples, position - cursor_);
+    if (!samples.empty()) {
+        placed_.push_back({rate_hz, cursor_, std::move(samples), 0, 0});
+    } else if (noise_samples > 0) {
+        placed_.push_back({rate_hz, position - noise_samples, {}, noise_samples, frame.noise_peak});
+    }
+}
+
+bool StreamPlayout::starts_decoder(const Waiting& frame) const {
+    return decoder_ == nullptr || frame.restart || frame.frame.format != decoder_format_;
+}
+
+std::vector<std::int16_t> StreamPlayout::decode(const Waiting& frame) {
+    if (starts_decoder(frame)) {
+        decoder_ = make_decoder(frame.frame.format);
+        decoder_format_ = frame.frame.format;
+    }
+    std::vector<std::int16_t> samples(frame.samples);
+    decoder_->decode(frame.frame.payload, samples);
+    return samples;
 }
 
 }  // namespace spantape

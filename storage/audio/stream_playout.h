@@ -3,28 +3,34 @@
 //
 // Within a talk spurt audio is placed by RTP timestamp, relative to an anchor that ties the RTP clock to the capture
 // clock; when the two part by more than a jitter buffer can explain, the anchor moves (senders whose clocks run
-// wrong, timestamps that stand still over a silence, jumps, restarts). What is not audible takes no part. Lost frames
-// leave silence; concealment comes later. One thread; memory is bounded by the look-ahead.
+// wrong, timestamps that stand still over a silence, jumps, restarts). What is not audible takes no part. Frames are
+// decoded in this order, each once. What a codec knows to
+// conceal of a loss, its comfort noise and that of RFC 3389 fill gaps; the others are silence. One thread; memory is
+// bounded by the look-ahead.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <memory>
+#include <optional>
 #include <vector>
 
-#include "storage/audio/codec.h"
+#include "storage/audio/decoder.h"
 #include "storage/audio/frame_order.h"
 
 namespace spantape {
 
-// A frame and where its samples go.
+// Samples, or comfort noise, and where they go.
 struct PlacedFrame {
-    PayloadFormat format;
-    std::int64_t position = 0;  // of the first sample that counts, in samples of format.clock_rate_hz from the start
-    std::uint32_t skip = 0;     // samples at its head that are left out: others lie there already
-    std::uint32_t samples = 0;  // without those
-    std::vector<std::uint8_t> payload;
+    std::uint32_t rate_hz = 8000;
+    std::int64_t position = 0;  // of the first sample, from the start of the recording
+    std::vector<std::int16_t> samples;
+    std::int64_t noise_samples = 0;  // where there are no samples: white noise, however long
+    std::int32_t noise_peak = 0;
 
-    [[nodiscard]] std::int64_t end() const { return position + samples; }
+    [[nodiscard]] std::int64_t end() const {
+        return position + noise_samples + static_cast<std::int64_t>(samples.size());
+    }
 };
 
 class StreamPlayout {
@@ -58,19 +64,32 @@ private:
     struct Waiting {
         OrderedFrame frame;
         Transit transit;
-        std::int64_t ticks = 0;  // timestamp, unwrapped since the last restart
+        std::int64_t ticks = 0;  // timestamp, unwrapped since the last restart, in samples
         std::uint32_t samples = 0;
+        bool lost = false;               // frames before this one did not arrive
+        std::int64_t noise_samples = 0;  // comfort noise was announced for so long before it
+        std::int32_t noise_peak = 0;
         bool restart = false;
     };
 
+    // Comfort noise as last announced, since the last loss and the last audible frame.
+    struct Noise {
+        std::uint32_t timestamp = 0;  // where it begins
+        std::int32_t peak = 0;
+    };
+
     void take_ordered();
+    void hear_noise(const OrderedFrame& frame);
     void enqueue(OrderedFrame frame, std::uint32_t samples);
     void place_ready();
     void place(Waiting& frame);
     [[nodiscard]] TimeNs earliest_ahead() const;
     TimeNs baseline(const Waiting& frame);
     void anchor_to(TimeNs transit_ns, const Waiting& frame);
-    void put(Waiting& frame, std::int64_t position);
+    void put(const Waiting& frame, std::int64_t position);
+    [[nodiscard]] bool starts_decoder(const Waiting& frame) const;
+    void fill(const Waiting& frame, std::int64_t position);
+    std::vector<std::int16_t> decode(const Waiting& frame);
 
     TimeNs start_ns_;
     TimeNs stop_ns_;
@@ -78,6 +97,15 @@ private:
     std::deque<Waiting> waiting_;
     std::deque<Transit> past_;
     std::deque<PlacedFrame> placed_;
+
+    // Of the run and the codec that is being placed; none before the first frame.
+    std::unique_ptr<Decoder> decoder_;
+    PayloadFormat decoder_format_;
+
+    // The frame last given out in order.
+    std::uint16_t last_sequence_ = 0;
+    bool lost_ = false;  // frames since the last audible one
+    std::optional<Noise> noise_;
 
     // The frame last enqueued.
     std::uint32_t last_timestamp_ = 0;

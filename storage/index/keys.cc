@@ -164,16 +164,98 @@ std::string unfinished_prefix() { return "u"; }
 
 std::string unfinished_key(std::uint64_t ident) { return unfinished_prefix() + u64_bytes(ident); }
 
-bool has_field_index(std::string_view column) {
-    constexpr std::array<std::string_view, 7> kWithout{"archive_action_id", "channel",  "duration",      "ident",
-                                                       "keepdays",          "priority", "recording_time"};
-    return std::ranges::find(kWithout, column) == kWithout.end();
+std::string stream_prefix(std::uint64_t stream_id) { return "s" + u64_bytes(stream_id); }
+
+std::string keep_prefix() { return "k"; }
+
+std::string keep_key(const KeepKey& key) {
+    constexpr std::uint32_t kSign = std::uint32_t{1} << 31;
+    std::string out = keep_prefix();
+    append(out, static_cast<std::uint32_t>(key.keep_days) ^ kSign);
+    append(out, ordered(key.start_ns));
+    append(out, key.ident);
+    return out;
+}
+
+std::optional<KeepKey> keep_of(std::string_view key) {
+    constexpr std::uint32_t kSign = std::uint32_t{1} << 31;
+    if (key.size() != keep_prefix().size() + 20) return std::nullopt;
+    return KeepKey{static_cast<std::int32_t>(number_at<std::uint32_t>(key, 1) ^ kSign),
+                   static_cast<TimeNs>(number_at<std::uint64_t>(key, 5) ^ kSignBit), number_at<std::uint64_t>(key, 13)};
+}
+
+std::string due_prefix() { return "a"; }
+
+std::string due_key(const ArchiveDue& due) {
+    std::string key = due_prefix();
+    append(key, ordered(due.action));
+    append(key, ordered(due.stop_ns));
+    append(key, due.ident);
+    key.push_back(due.locked ? 1 : 0);
+    return key;
+}
+
+std::optional<ArchiveDue> due_of(std::string_view key) {
+    if (key.size() != due_prefix().size() + 25) return std::nullopt;
+    return ArchiveDue{static_cast<std::int64_t>(number_at<std::uint64_t>(key, 1) ^ kSignBit),
+                      static_cast<TimeNs>(number_at<std::uint64_t>(key, 9) ^ kSignBit),
+                      number_at<std::uint64_t>(key, 17), key.back() != 0};
+}
+
+std::string archived_prefix() { return "c"; }
+
+std::string archived_key(const ArchivedCopy& copy) {
+    std::string key = archived_prefix();
+    append(key, copy.ident);
+    append(key, ordered(copy.action));
+    return key + copy.target;
+}
+
+std::optional<ArchivedCopy> archived_of(std::string_view key, std::string_view value) {
+    constexpr std::size_t kNumbers = 17;
+    if (key.size() < kNumbers) return std::nullopt;
+    return ArchivedCopy{number_at<std::uint64_t>(key, 1),
+                        static_cast<std::int64_t>(number_at<std::uint64_t>(key, 9) ^ kSignBit),
+                        std::string(key.substr(kNumbers)), std::string(value)};
+}
+
+std::string document_prefix(std::uint64_t ident) { return "d" + u64_bytes(ident); }
+
+std::string document_key(const DocumentEntry& document) {
+    std::string key = document_prefix(document.ident);
+    append(key, document.segment);
+    append(key, document.offset);
+    return key;
+}
+
+std::optional<DocumentEntry> document_of(std::string_view key, std::string_view value) {
+    const auto bytes = u32_of(value);
+    if (key.size() != 21 || !bytes) return std::nullopt;
+    return DocumentEntry{number_at<std::uint64_t>(key, 1), number_at<std::uint32_t>(key, 9),
+                         number_at<std::uint64_t>(key, 13), *bytes};
+}
+
+std::string purging_prefix() { return "purging/"; }
+std::string purging_key(std::uint64_t ident) { return purging_prefix() + u64_bytes(ident); }
+
+bool has_field_index(std::string_view column, std::uint32_t format) {
+    constexpr std::uint32_t kSince4 = 4;
+    constexpr std::array<std::string_view, 5> kNewIn4{"archive_action_id", "channel", "duration", "keepdays",
+                                                      "priority"};
+    if (column == "ident" || column == "recording_time") return false;
+    return format >= kSince4 || std::ranges::find(kNewIn4, column) == kNewIn4.end();
 }
 
 std::vector<std::string> lookup_keys(const Recording& recording) {
     const std::string where = place(recording.start_ns, recording.ident);
     std::vector<std::string> keys{time_prefix() + where};
-    if (recording.state == RecordingState::recording) keys.push_back(unfinished_key(recording.ident));
+    if (recording.state == RecordingState::recording)
+        keys.push_back(unfinished_key(recording.ident));
+    else if (recording.keep_days != 0 && !recording.locked)
+        keys.push_back(keep_key({recording.keep_days, recording.start_ns, recording.ident}));
+    if (const auto due = archive_due_of(recording)) keys.push_back(due_key(*due));
+    for (const RecordedStream& stream : recording.streams)
+        keys.push_back(stream_prefix(stream.stream_id) + u64_bytes(recording.ident));
     for (const std::string_view name : column_names()) {
         if (!has_field_index(name)) continue;
         // As the document holds it, so that the keys of a recording that was read back are those that were written.
@@ -181,6 +263,8 @@ std::vector<std::string> lookup_keys(const Recording& recording) {
         if (!value.empty()) keys.push_back(field_prefix(name, value) + where);
     }
     std::ranges::sort(keys);
+    const auto twice = std::ranges::unique(keys);  // a stream that is listed twice
+    keys.erase(twice.begin(), twice.end());
     return keys;
 }
 

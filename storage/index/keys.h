@@ -8,8 +8,18 @@
 //   lookup      't' place:16                     -> (empty) every recording by time
 //               'f' column 0 n:1 value:n place   -> (empty) every recording by the value of one column
 //               'u' ident:8                      -> (empty) recordings whose state is `recording`
+//               's' stream_id:8 ident:8          -> (empty) every recording by the streams it refers to
+//               'k' keep_days:4 start:8 ident:8  -> (empty) finished recordings that may expire, by keep days (signed,
+//                                                   as stored: -1 as configured) and start time, oldest first
+//               'a' action:8 stop:8 ident:8 locked:1
+//                                                -> (empty) finished recordings that are still to be archived, by the
+//                                                   archive action that they name (signed) and the time of their end
+//               'c' ident:8 action:8 target      -> name of a copy that was archived
+//               'd' ident:8 segment:4 offset:8   -> bytes:4, each version of a recording's document
 //   default     "format"                         -> version:4
 //               "watermark"                      -> segment:4 offset:8
+//               "documents"                      -> segment:4, from which on the 'd' entries are whole
+//               "purging/" ident:8               -> (empty) a purge of it has begun
 //               "number/" series                 -> next:8, the first number not yet taken
 //               "recent/" batch:8                -> stream_id:8 chunk_number:4 PLACE of each chunk that is under
 //                                                   `chunks` only some batches later (recent_chunks.h)
@@ -31,7 +41,9 @@
 
 namespace spantape::index_keys {
 
-inline constexpr std::uint32_t kFormatVersion = 2;  // 1 had one chunk an entry, which reads the same
+// 1 had one chunk an entry, which reads the same; 2 had no 's', 'k' and 'd', 3 no 'a' and no 'f' of some columns: they
+// are made when it is opened for writing.
+inline constexpr std::uint32_t kFormatVersion = 4;
 inline constexpr std::size_t kStreamIdBytes = 8;
 inline constexpr std::size_t kPlaceBytes = 16;
 // Of a value, so many bytes are in its key; longer ones share a key prefix and are told apart by the document.
@@ -66,8 +78,30 @@ std::string field_prefix(std::string_view column, std::string_view value);
 std::string unfinished_prefix();
 std::string unfinished_key(std::uint64_t ident);
 
-// Columns that have entries by value. The others (duration, channel, priority ...) say little about a recording.
-bool has_field_index(std::string_view column);
+std::string stream_prefix(std::uint64_t stream_id);
+std::string keep_prefix();
+struct KeepKey {
+    std::int32_t keep_days = 0;
+    TimeNs start_ns = 0;
+    std::uint64_t ident = 0;
+};
+std::string keep_key(const KeepKey& key);
+std::optional<KeepKey> keep_of(std::string_view key);
+std::string due_prefix();
+std::string due_key(const ArchiveDue& due);
+std::optional<ArchiveDue> due_of(std::string_view key);
+std::string archived_prefix();
+std::string archived_key(const ArchivedCopy& copy);
+std::optional<ArchivedCopy> archived_of(std::string_view key, std::string_view value);
+std::string document_prefix(std::uint64_t ident);
+std::string document_key(const DocumentEntry& document);
+std::optional<DocumentEntry> document_of(std::string_view key, std::string_view value);
+std::string purging_prefix();
+std::string purging_key(std::uint64_t ident);
+
+// Columns that have entries by value in an index of this format: all but ident and recording_time, which are found by
+// ident and by time.
+bool has_field_index(std::string_view column, std::uint32_t format = kFormatVersion);
 
 // All lookup keys of a recording, sorted. Empty values have none.
 std::vector<std::string> lookup_keys(const Recording& recording);

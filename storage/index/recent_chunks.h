@@ -34,6 +34,13 @@ public:
     // Those of the stream that no entry of its own holds yet; any thread. Read before the stream's entries, for what
     // goes over meanwhile.
     [[nodiscard]] std::vector<ChunkEntry> of(std::uint64_t stream_id) const;
+    // All streams of which there are some, rising; any thread.
+    [[nodiscard]] std::vector<std::uint64_t> streams() const;
+
+    // Adds to `writes` what takes these streams out of the last batches; when it was written, purge() follows.
+    Result<> prepare_purge(const std::vector<std::uint64_t>& streams, const Store& store,
+                           rocksdb::WriteBatch& writes) const;
+    void purge(const std::vector<std::uint64_t>& streams);
 
 private:
     using ByStream = std::unordered_map<std::uint64_t, std::vector<ChunkEntry>>;

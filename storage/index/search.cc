@@ -4,6 +4,7 @@
 // whatever the others are, and no statistics are needed to find out which one it is.
 #include "storage/index/search.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -26,6 +27,7 @@ struct Plan {
     std::optional<std::uint64_t> ident;
     TimeNs from_ns = 0, to_ns = 0;
     bool impossible = false;  // a filter that no recording can match
+    std::function<bool(const Recording&)> keep;
 };
 
 template <class Integer>
@@ -52,6 +54,7 @@ Result<Plan> plan_of(const RecordingQuery& query) {
     Plan plan;
     plan.from_ns = query.from_ns;
     plan.to_ns = query.to_ns;
+    plan.keep = query.keep;
     for (const auto& [name, value] : query.equal) {
         const std::string_view column = canonical_column(name);
         if (column.empty()) return fail("there is no column '{}'", name);
@@ -69,7 +72,7 @@ bool matches(const Recording& recording, const Plan& plan) {
     if (recording.start_ns < plan.from_ns || recording.start_ns > plan.to_ns) return false;
     for (const Filter& filter : plan.filters)
         if (column(recording, filter.column).value != filter.value) return false;
-    return true;
+    return !plan.keep || plan.keep(recording);
 }
 
 // The places of all recordings under one prefix of the lookup family, in order.
@@ -83,16 +86,34 @@ public:
 
     // The first place at or after `wanted`; empty at the end or on an error.
     std::string_view seek(std::string_view wanted) {
-        // Neighbours are near: a step is cheaper than a seek through all levels.
-        if (started_ && !at().empty() && at() < wanted) iterator_->Next();
-        if (!started_ || (!at().empty() && at() < wanted)) iterator_->Seek(prefix_ + std::string(wanted));
-        started_ = true;
-        return at();
+        if (!started_) {
+            started_ = true;
+            return look(wanted);
+        }
+        // A step costs a tenth of a seek through all levels: so many are worth a try, unless the last tries were in
+        // vain.
+        std::string_view here = at();
+        const bool hopeful = vain_tries_ < kVainTries || vain_tries_ % kVainTries == 0;
+        for (int steps = hopeful ? kSteps : 1; steps > 0 && !here.empty() && here < wanted; --steps) {
+            iterator_->Next();
+            here = at();
+        }
+        const bool arrived = here.empty() || here >= wanted;
+        vain_tries_ = arrived ? 0 : vain_tries_ + 1;
+        return arrived ? here : look(wanted);
     }
 
     [[nodiscard]] rocksdb::Status status() const { return iterator_->status(); }
 
 private:
+    static constexpr int kSteps = 16;
+    static constexpr unsigned kVainTries = 4;
+
+    std::string_view look(std::string_view wanted) {
+        key_.assign(prefix_).append(wanted);
+        iterator_->Seek(key_);
+        return at();
+    }
     // Empty when the iterator has left the prefix.
     [[nodiscard]] std::string_view at() const {
         if (!iterator_->Valid()) return {};
@@ -102,14 +123,16 @@ private:
     }
 
     std::string prefix_;
+    std::string key_;
     std::unique_ptr<rocksdb::Iterator> iterator_;
     bool started_ = false;
+    unsigned vain_tries_ = 0;
 };
 
 std::vector<Walk> walks_of(const Store& store, const rocksdb::Snapshot* snapshot, const Plan& plan) {
     std::vector<Walk> walks;
     for (const Filter& filter : plan.filters)
-        if (index_keys::has_field_index(filter.column) && !filter.value.empty())
+        if (index_keys::has_field_index(filter.column, store.format()) && !filter.value.empty())
             walks.emplace_back(store, snapshot, index_keys::field_prefix(filter.column, filter.value));
     if (walks.empty()) walks.emplace_back(store, snapshot, index_keys::time_prefix());
     return walks;
@@ -155,8 +178,9 @@ Result<std::vector<Recording>> found_by_walks(const Store& store, const rocksdb:
         const std::uint64_t ident = index_keys::ident_of_place(*place);
         auto recording = read_recording(store, ident, snapshot);
         if (!recording) return std::unexpected(recording.error());
-        if (!*recording) return store.broken("an entry names recording {}, which is not there", ident);
-        if (matches(**recording, plan)) found.push_back(std::move(**recording));
+        if (!*recording && !store.read_only())
+            return store.broken("an entry names recording {}, which is not there", ident);
+        if (*recording && matches(**recording, plan)) found.push_back(std::move(**recording));
         from = index_keys::next_place(*place);
     }
     return found;

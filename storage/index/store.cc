@@ -8,6 +8,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
+#include <unistd.h>
 
 #include "storage/index/keys.h"
 
@@ -15,10 +16,20 @@ namespace spantape {
 
 namespace {
 
-constexpr std::size_t kBlockCacheBytes = 64u << 20;
+// A search looks at some hundred blocks; where those of a year do not fit, it waits for the disk and unpacks each anew:
+// four million recordings took three times as long with 64 MiB as with 512. It grows as it is used.
+constexpr std::uint64_t kMostCacheBytes = 512u << 20;
+constexpr std::uint64_t kCacheShareOfMemory = 16;
 constexpr std::size_t kWriteBufferBytes = 16u << 20;
 constexpr double kBloomBitsPerKey = 10;
 constexpr int kReadOnlyAttempts = 5;
+
+std::size_t cache_bytes() {
+    const auto pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || page_bytes <= 0) return kMostCacheBytes / kCacheShareOfMemory;
+    const auto memory = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
+    return std::min(kMostCacheBytes, memory / kCacheShareOfMemory);
+}
 
 rocksdb::DBOptions database_options() {
     rocksdb::DBOptions options;
@@ -31,16 +42,19 @@ rocksdb::DBOptions database_options() {
     options.wal_bytes_per_sync = 1u << 20;
     options.keep_log_file_num = 3;
     options.info_log_level = rocksdb::WARN_LEVEL;
+    // The manifest names the first and last key of each file, and keys hold values of fields. A new one at each change
+    // of files keeps none of what was purged (erase_purged()); it is small beside the files that are written then.
+    options.max_manifest_file_size = 1;
     // A log that is torn at its end (power loss) is taken up to the last whole batch. What is lost is put back from
     // the segments, since the watermark was in the same batches.
     options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
     return options;
 }
 
-rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache>& cache) {
+rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache>& cache, bool filtered = true) {
     rocksdb::BlockBasedTableOptions table;
     table.block_cache = cache;
-    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
+    if (filtered) table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
     table.format_version = 5;
     rocksdb::ColumnFamilyOptions options;
     options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -53,14 +67,17 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
 }
 
 std::vector<rocksdb::ColumnFamilyDescriptor> families() {
-    const auto cache = rocksdb::NewLRUCache(kBlockCacheBytes);
+    const auto cache = rocksdb::NewLRUCache(cache_bytes());
     auto chunks = family_options(cache);
+    // The lookup family is only ever walked: a filter on whole keys would cost a byte and a quarter each, and say
+    // nothing.
+    auto lookup = family_options(cache, false);
     // Chunks are only ever walked by stream: filters on the stream id skip the files that do not hold it.
     chunks.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(index_keys::kStreamIdBytes));
     return {{rocksdb::kDefaultColumnFamilyName, family_options(cache)},
             {"recordings", family_options(cache)},
             {"chunks", chunks},
-            {"lookup", family_options(cache)}};
+            {"lookup", lookup}};
 }
 
 // RocksDB tells a lock that is held only by its text ("lock hold by current process", "While lock file: …").
@@ -98,6 +115,7 @@ Result<std::unique_ptr<Store>> Store::open_read_only(const std::string& director
     options.create_missing_column_families = false;
     options.max_open_files = -1;  // all at once: the writer may delete old ones later
     std::unique_ptr<Store> store(new Store(directory));
+    store->read_only_ = true;
     rocksdb::Status status;
     // The writer may have replaced files between our reading their names and opening them: then look again.
     for (int attempt = 0; attempt < kReadOnlyAttempts; ++attempt) {
@@ -118,16 +136,19 @@ Store::~Store() {
     db_->Close();
 }
 
-Result<> Store::check_format() const {
+Result<> Store::check_format() {
     const auto stored = get(meta(), "format");
     if (!stored) return std::unexpected(stored.error());
-    if (!*stored || **stored == index_keys::u32_bytes(1))
+    format_ = index_keys::kFormatVersion;
+    if (!*stored)
         return check(db_->Put({}, meta(), "format", index_keys::u32_bytes(index_keys::kFormatVersion)),
                      "writing the format version");
     const auto version = index_keys::u32_of(**stored);
     if (!version) return broken("the format version is {} bytes long, must be 4", (*stored)->size());
-    if (*version != index_keys::kFormatVersion)
-        return broken("has format {}, this program knows format {}", *version, index_keys::kFormatVersion);
+    // Older ones read the same; what they lack is made when they are opened for writing (keeping.h).
+    if (*version == 0 || *version > index_keys::kFormatVersion)
+        return broken("has format {}, this program knows formats up to {}", *version, index_keys::kFormatVersion);
+    format_ = *version;
     return {};
 }
 

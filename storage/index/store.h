@@ -25,6 +25,11 @@ public:
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
 
+    // Of what is there, not of what we write.
+    [[nodiscard]] std::uint32_t format() const { return format_; }
+    void set_format(std::uint32_t format) { format_ = format; }
+    // Families are read one after the other then: while the writer purges, one may know less than another.
+    [[nodiscard]] bool read_only() const { return read_only_; }
     [[nodiscard]] rocksdb::DB& db() const { return *db_; }
     [[nodiscard]] rocksdb::ColumnFamilyHandle* meta() const { return families_[0]; }
     [[nodiscard]] rocksdb::ColumnFamilyHandle* recordings() const { return families_[1]; }
@@ -45,9 +50,11 @@ public:
 
 private:
     explicit Store(std::string directory) : directory_(std::move(directory)) {}
-    Result<> check_format() const;
+    Result<> check_format();
 
     std::string directory_;
+    std::uint32_t format_ = 0;
+    bool read_only_ = false;
     std::unique_ptr<rocksdb::DB> db_;
     std::vector<rocksdb::ColumnFamilyHandle*> families_;  // ours to destroy, before the database
 };

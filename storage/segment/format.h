@@ -35,8 +35,7 @@ struct SegmentHeader {
     TimeNs created_ns = 0;
     std::uint64_t segment_bytes = 0;  // as pre-allocated
     std::uint64_t salt = 0;           // stands in each of its records too
-    std::uint64_t key_id = 0;         // for encryption: master key in use; 0 none
-    std::array<std::uint8_t, 72> reserved{};
+    std::array<std::uint8_t, 80> reserved{};
 };
 static_assert(sizeof(SegmentHeader) == 128 && offsetof(SegmentHeader, salt) == 40);
 
@@ -44,11 +43,13 @@ enum class RecordKind : std::uint16_t {
     audio = 1,      // ChunkHeader, then frames
     recording = 2,  // RecordHeader, then a Recording as JSON
     padding = 3,    // 64 bytes of RecordHeader, then zeros to the end of the block
-    redaction = 4,  // reserved: what a redaction or purge did, for the integrity log
+    redaction = 4,  // reserved: what a redaction did, for the integrity log
+    purge = 5,      // RecordHeader, then ids of streams: the recording was purged, and these streams with it
 };
 
 inline constexpr std::uint16_t kRecordEncrypted = 1;  // flags: body is ciphertext
-inline constexpr std::uint16_t kRecordRedacted = 2;   // flags: body was rewritten in place
+inline constexpr std::uint16_t kCipherAes256Gcm = 1;
+inline constexpr std::uint16_t kRecordRedacted = 2;  // flags: body was rewritten in place
 
 // Common to all records. `seal` runs over header and body with both seals taken as zero; `header_seal` over the
 // header alone, so that a record with a damaged body can still be stepped over.
@@ -64,11 +65,10 @@ struct RecordHeader {
     std::uint64_t salt = 0;       // the writer's, random: bytes of a packet cannot pass for a record
     std::uint64_t recording = 0;  // ident; 0 for audio, which recordings share
     std::uint64_t session_id = 0;
-    // Room for encryption (FORMAT.md).
     std::uint16_t cipher = 0;  // 0 none, 1 AES-256-GCM
     std::uint16_t reserved_a = 0;
     std::array<std::uint8_t, 12> nonce{};
-    std::uint64_t key_id = 0;
+    std::uint64_t key_id = 0;  // the stream's key in the keyring
     std::array<std::uint8_t, 16> tag{};
     std::uint32_t rewrites = 0;  // how often the body was rewritten in place
     std::uint32_t reserved_b = 0;
@@ -131,6 +131,7 @@ enum class FrameKind : std::uint8_t {
     gap = 1,     // `timestamp` frames were dropped by us here
     pause = 2,   // blackout begins at the arrival time
     resume = 3,  // and ends
+    filler = 4,  // says nothing: what a redaction took out was longer than what it left
 };
 inline constexpr std::uint8_t kFrameMarker = 1;  // flags, bit 0: RTP marker
 inline constexpr int kFrameKindShift = 4;        // flags, bits 4-7: FrameKind

@@ -113,6 +113,11 @@ void mark_interrupted(Recording& recording) {
         }
     }
     recording.stop_ns = std::max(recording.stop_ns, recording.start_ns);
+    for (BlackoutWindow& window : recording.blackouts) window.to_ns = std::min(window.to_ns, recording.stop_ns);
+    for (RecordedStream& stream : recording.streams) {  // sealed with more than is there, if at all
+        stream.chunks = 0;
+        stream.seal.clear();
+    }
     recording.state = RecordingState::interrupted;
     recording.ended_by = "crash";
 }

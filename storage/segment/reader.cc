@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "storage/durable_file.h"
 #include "storage/segment/record.h"
 #include "storage/segment/writer.h"
 
@@ -23,34 +24,37 @@ struct OpenSegment {
     int file = -1;
 };
 
-Result<> read_exactly(int file, std::span<std::byte> into, std::uint64_t offset) {
-    std::size_t done = 0;
-    while (done < into.size()) {
-        const auto got = pread(file, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return fail("{}", strerror(errno));
-        if (got == 0) return fail("the segment ends at {}", offset + done);
-        done += static_cast<std::size_t>(got);
-    }
-    return {};
-}
-
 }  // namespace
 
-Result<Chunk> parse_chunk(std::span<const std::byte> record) {
+Result<Chunk> parse_chunk(std::span<const std::byte> record, const Keyring* keyring) {
     const RecordCheck check = check_record(record, std::nullopt);
     if (check.state != RecordState::sealed) {
         return fail("{}", check.state == RecordState::damaged ? "damaged: the seal is broken" : "no record is there");
     }
     if (check.header.kind != RecordKind::audio) return fail("the record there is no audio chunk");
-    if ((check.header.flags & kRecordEncrypted) != 0 || check.header.cipher != 0) {
-        return fail("the chunk is encrypted, which this version cannot read");
-    }
     Chunk chunk;
     std::memcpy(&chunk.header, record.data(), sizeof chunk.header);
-    const auto body = record.first(check.header.total_bytes).subspan(check.header.header_bytes);
-    chunk.body.assign(body.begin(), body.end());
+    if ((check.header.flags & kRecordEncrypted) == 0) {
+        const auto body = record.first(check.header.total_bytes).subspan(check.header.header_bytes);
+        chunk.body.assign(body.begin(), body.end());
+        return chunk;
+    }
+    if (check.header.cipher != kCipherAes256Gcm) return fail("encrypted by cipher {}, unknown", check.header.cipher);
+    if (keyring == nullptr) return fail("encrypted, and there is no keyring");
+    const auto key = keyring->find(check.header.key_id);
+    if (!key) return fail("encrypted: {}", key.error().message);
+    std::vector<std::byte> copy(record.begin(), record.begin() + check.header.total_bytes);
+    SealedBox box;
+    if (!decrypt_record(copy, *key, box)) return fail("altered: key {} does not fit", check.header.key_id);
+    chunk.body.assign(copy.begin() + check.header.header_bytes, copy.end());
     return chunk;
+}
+
+Result<Recording> parse_document(std::span<const std::byte> record) {
+    RecordHeader header;
+    std::memcpy(&header, record.data(), sizeof header);
+    const auto body = record.subspan(header.header_bytes);
+    return recording_from_json({reinterpret_cast<const char*>(body.data()), body.size()});
 }
 
 bool Chunk::for_each_frame(const std::function<void(const StoredFrame&)>& visit) const {
@@ -78,7 +82,7 @@ bool Chunk::for_each_frame(const std::function<void(const StoredFrame&)>& visit)
 }
 
 struct SegmentReader::State {
-    std::string directory;
+    SegmentStore store;
     std::list<OpenSegment> files;  // most recently used first
 
     ~State() {
@@ -91,7 +95,7 @@ struct SegmentReader::State {
             files.splice(files.begin(), files, found);
             return files.front().file;
         }
-        const int file = ::open(segment_path(directory, number).c_str(), O_RDONLY | O_CLOEXEC);
+        const int file = ::open(segment_path(store.directory, number).c_str(), O_RDONLY | O_CLOEXEC);
         if (file < 0) return fail("{}", strerror(errno));
         files.push_front({number, file});
         if (files.size() > kOpenFiles) {
@@ -108,8 +112,8 @@ struct SegmentReader::State {
         const auto file = file_of(entry.segment);
         if (!file) return std::unexpected(file.error());
         std::vector<std::byte> record(entry.bytes);
-        if (auto got = read_exactly(*file, record, entry.offset); !got) return std::unexpected(got.error());
-        auto chunk = parse_chunk(record);
+        if (auto got = read_at(*file, record, entry.offset); !got) return std::unexpected(got.error());
+        auto chunk = parse_chunk(record, store.keyring.get());
         if (!chunk) return chunk;
         if (chunk->header.record.total_bytes != entry.bytes || chunk->header.stream_id != entry.stream_id ||
             chunk->header.chunk_number != entry.chunk_number) {
@@ -120,15 +124,14 @@ struct SegmentReader::State {
     }
 };
 
-SegmentReader::SegmentReader(std::string directory) : state_(std::make_unique<State>()) {
-    state_->directory = std::move(directory);
-}
+SegmentReader::SegmentReader(SegmentStore store) : state_(new State{.store = std::move(store)}) {}
 SegmentReader::~SegmentReader() = default;
 
 Result<Chunk> SegmentReader::read(const ChunkEntry& entry) {
     auto chunk = state_->read(entry);
     if (chunk) return chunk;
-    return fail("{} at {}: {}", segment_path(state_->directory, entry.segment), entry.offset, chunk.error().message);
+    return fail("{} at {}: {}", segment_path(state_->store.directory, entry.segment), entry.offset,
+                chunk.error().message);
 }
 
 }  // namespace spantape

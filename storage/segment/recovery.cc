@@ -12,7 +12,9 @@
 
 #include "storage/segment/interrupted.h"
 #include "storage/segment/reader.h"
+#include "storage/segment/record.h"
 #include "storage/segment/scan.h"
+#include "storage/used_numbers.h"
 
 namespace spantape {
 
@@ -22,7 +24,8 @@ constexpr std::size_t kBatchRecords = 4096;
 
 class Recovery {
 public:
-    Recovery(const std::string& directory, Index& index) : directory_(directory), index_(index) {}
+    Recovery(const SegmentStore& segments, Index& index, const RecoveryProgress& progress)
+        : directory_(segments.directory), index_(index), reader_(segments), progress_(progress) {}
 
     Result<RecoveryResult> run() {
         const auto watermark = index_.watermark();
@@ -39,7 +42,10 @@ public:
         if (!segments->empty()) result_.next_segment = std::max(result_.next_segment, segments->back() + 1);
         batch_.watermark = Watermark{result_.next_segment, 0};
         if (auto put = put_batch(); !put) return std::unexpected(put.error());
+        // Where the index failed for long, control went on with numbers that it had not taken from it.
+        if (auto raised = highest_.raise(index_); !raised) return std::unexpected(raised.error());
         if (auto ended = end_unfinished(); !ended) return std::unexpected(ended.error());
+        if (auto doubted = doubt_stored(); !doubted) return std::unexpected(doubted.error());
         return result_;
     }
 
@@ -48,6 +54,7 @@ private:
         const std::uint32_t first = first_segment(segments);
         for (const std::uint32_t segment : segments) {
             if (segment < first) continue;
+            if (progress_) progress_(segment);
             auto scanned = scan_one(segment);
             if (!scanned) return std::unexpected(scanned.error());
             ++result_.summary.segments;
@@ -87,16 +94,30 @@ private:
                   std::span<const std::byte> record) {
         const bool indexed =
             segment < watermark_.segment || (segment == watermark_.segment && offset < watermark_.offset);
+        if (header.kind == RecordKind::recording && !indexed)
+            batch_.documents.push_back({header.recording, segment, offset, static_cast<std::uint32_t>(record.size())});
         if (header.kind == RecordKind::audio) take_chunk(segment, offset, record, indexed);
-        if (header.kind == RecordKind::recording) take_document(header, record, indexed);
+        if (header.kind == RecordKind::recording) take_document(record, indexed);
+        if (header.kind == RecordKind::purge) return take_purge(header, record);
         if (batch_.chunks.size() + batch_.recordings.size() < kBatchRecords) return {};
         batch_.watermark = Watermark{segment, offset + record.size()};
         return put_batch();
     }
 
+    // Whether it was carried out before the crash or not: it is again. All that it forbids lies in earlier places.
+    Result<> take_purge(const RecordHeader& header, std::span<const std::byte> record) {
+        highest_.ident = std::max(highest_.ident, header.recording);
+        const auto streams = purged_streams(record);
+        for (const std::uint64_t stream : streams) tails_.erase(stream);
+        if (auto put = put_batch(); !put) return put;
+        return index_.purge(header.recording, streams);
+    }
+
     void take_chunk(std::uint32_t segment, std::uint64_t offset, std::span<const std::byte> record, bool indexed) {
         ChunkHeader header;
         std::memcpy(&header, record.data(), sizeof header);
+        highest_.take(header);
+        if (header.record.rewrites > 0) rewritten_.insert(header.stream_id);
         StreamTail& tail = tails_[header.stream_id];
         if (header.chunk_number >= tail.header.chunk_number) tail.header = header;
         if (indexed) return;
@@ -107,15 +128,16 @@ private:
                                  header.last_ns});
     }
 
-    void take_document(const RecordHeader& header, std::span<const std::byte> record, bool indexed) {
-        const auto body = record.subspan(header.header_bytes);
-        auto recording = recording_from_json({reinterpret_cast<const char*>(body.data()), body.size()});
+    void take_document(std::span<const std::byte> record, bool indexed) {
+        auto recording = parse_document(record);
         if (!recording) {
             ++result_.summary.damaged_records;
             return;
         }
         known_sessions_.insert(recording->session_id);
+        highest_.take(*recording);
         if (indexed) return;
+        if (recording->state == RecordingState::stored) called_stored_.insert(recording->ident);
         ++result_.summary.recordings;
         const auto older = std::ranges::find(batch_.recordings, recording->ident, &Recording::ident);
         if (older == batch_.recordings.end()) {
@@ -146,6 +168,44 @@ private:
         }
         if (auto made = end_orphans(listed); !made) return made;
         return put_batch();
+    }
+
+    // A power loss takes any part of what was not synced: of a recording that was not announced the last document may
+    // be there and audio before it not. It is not called stored then.
+    Result<> doubt_stored() {
+        for (const std::uint64_t ident : called_stored_) {
+            auto recording = index_.recording(ident);
+            if (!recording) return std::unexpected(recording.error());
+            if (!*recording || (*recording)->state != RecordingState::stored) continue;
+            for (const RecordedStream& stream : (*recording)->streams) {
+                auto all = has_all(stream);
+                if (!all) return std::unexpected(all.error());
+                if (!*all) (*recording)->state = RecordingState::interrupted;
+            }
+            if ((*recording)->state == RecordingState::stored) continue;
+            batch_.recordings.push_back(std::move(**recording));
+            if (batch_.recordings.size() < kBatchRecords) continue;
+            if (auto put = put_batch(); !put) return put;
+        }
+        return put_batch();
+    }
+
+    // Whether the chunks from the first on, up to one that is missing, are as many as the document's seal covers (a
+    // chunk may hold marks alone, and count no frame), and hold as many frames as it counts.
+    Result<bool> has_all(const RecordedStream& stream) const {
+        const bool frames_tell = stream.counters.stored > 0 && stream.counters.blacked_out == 0;
+        if (stream.seal.empty() && !frames_tell) return true;
+        const auto chunks = index_.chunks(stream.stream_id);
+        if (!chunks) return std::unexpected(chunks.error());
+        std::uint64_t frames = 0;
+        std::uint32_t number = 0;
+        for (const ChunkEntry& chunk : *chunks) {
+            if (chunk.chunk_number != number) break;
+            ++number;
+            frames += chunk.frames;
+        }
+        if (!stream.seal.empty() && number < stream.chunks) return false;
+        return !frames_tell || frames >= stream.counters.stored || rewritten_.contains(stream.stream_id);
     }
 
     void adopt_streams(Recording& recording, const std::unordered_multimap<std::uint64_t, std::uint64_t>& streams_of) {
@@ -211,10 +271,14 @@ private:
 
     const std::string& directory_;
     Index& index_;
-    SegmentReader reader_{directory_};
+    SegmentReader reader_;
+    const RecoveryProgress& progress_;
     Watermark watermark_;
     bool look_back_ = false;
     std::uint32_t core_id_ = 1;
+    UsedNumbers highest_;
+    std::unordered_set<std::uint64_t> called_stored_;  // recordings, by documents that the index lacked
+    std::unordered_set<std::uint64_t> rewritten_;      // streams that a redaction took frames out of
     std::unordered_map<std::uint64_t, StreamTail> tails_;
     std::unordered_set<std::uint64_t> known_sessions_;
     Index::Batch batch_;
@@ -223,8 +287,8 @@ private:
 
 }  // namespace
 
-Result<RecoveryResult> recover(const std::string& segment_directory, Index& index) {
-    return Recovery(segment_directory, index).run();
+Result<RecoveryResult> recover(const SegmentStore& segments, Index& index, const RecoveryProgress& progress) {
+    return Recovery(segments, index, progress).run();
 }
 
 }  // namespace spantape

@@ -33,7 +33,8 @@ std::size_t leading_zeros(std::span<const std::byte> bytes) {
 
 class Scanner {
 public:
-    Scanner(const std::string& path, const RecordVisitor& visit) : path_(path), visit_(visit) {}
+    Scanner(const std::string& path, const RecordVisitor& visit, const ScanOptions& options)
+        : path_(path), visit_(visit), options_(options) {}
     ~Scanner() {
         if (file_ >= 0) ::close(file_);
     }
@@ -44,56 +45,80 @@ public:
         file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
         struct stat status{};
         if (file_ < 0 || fstat(file_, &status) != 0) return fail("{}: {}", path_, strerror(errno));
+        posix_fadvise(file_, 0, 0, POSIX_FADV_SEQUENTIAL);
         result_.file_bytes = static_cast<std::uint64_t>(status.st_size);
         memory_.resize(std::min<std::uint64_t>(kWindowBytes, align_up(result_.file_bytes, kBlockBytes)));
-        if (auto read = read_header(); !read) return std::unexpected(read.error());
+        read_header();
         std::uint64_t at = std::max<std::uint64_t>(align_up(from, kRecordAlignment), kBlockBytes);
         result_.used_bytes = std::min(at, result_.file_bytes);
         while (at < result_.file_bytes) {
-            auto window = window_at(at);
-            if (!window) return std::unexpected(window.error());
-            if (window->empty()) break;  // cut meanwhile
-            auto next = step(at, *window);
+            const auto window = window_at(at);
+            if (window.empty()) break;  // cut meanwhile
+            auto next = step(at, window);
             if (!next) return std::unexpected(next.error());
             at = *next;
         }
+        result_.used_bytes = std::max(result_.used_bytes, unreadable_end_);
         return result_;
     }
 
 private:
-    Result<> read_header() {
-        auto window = window_at(0);
-        if (!window) return std::unexpected(window.error());
-        const auto header = parse_segment_header(*window);
+    void read_header() {
+        const auto window = window_at(0);
+        const auto header = parse_segment_header(window);
         if (header) {
             salt_ = header->salt;
             result_.core_id = header->core_id;
-        } else if (leading_zeros(*window) < std::min<std::size_t>(window->size(), kBlockBytes)) {
-            ++result_.damaged;
+        } else if (leading_zeros(window) < std::min<std::size_t>(window.size(), kBlockBytes)) {
+            note_damage(0, "the segment's header is damaged");
         }
-        return {};
+        in_damage_ = false;
     }
 
-    // What lies at `at` and behind it: a whole record at least, unless the file ends before.
-    Result<std::span<const std::byte>> window_at(std::uint64_t at) {
+    // What lies at `at` and behind it: a whole record at least, unless the file ends before. Blocks that cannot be
+    // read are zero in it.
+    std::span<const std::byte> window_at(std::uint64_t at) {
         const bool whole =
             at >= window_begin_ && (at + SegmentWriter::kMaxRecordBytes <= window_begin_ + window_bytes_ ||
                                     window_begin_ + window_bytes_ >= result_.file_bytes);
-        if (!whole) {
-            window_begin_ = at;
-            window_bytes_ = 0;
-            while (window_bytes_ < memory_.size()) {
-                const auto got = pread(file_, memory_.data() + window_bytes_, memory_.size() - window_bytes_,
-                                       static_cast<off_t>(at + window_bytes_));
-                if (got < 0 && errno == EINTR) continue;
-                if (got < 0) return fail("{} at {}: {}", path_, at + window_bytes_, strerror(errno));
-                if (got == 0) break;
-                window_bytes_ += static_cast<std::size_t>(got);
-            }
-        }
+        if (!whole) fill_window(at);
         const std::uint64_t skip = at - window_begin_;
-        if (skip >= window_bytes_) return std::span<const std::byte>{};
+        if (skip >= window_bytes_) return {};
         return std::span<const std::byte>(memory_).first(window_bytes_).subspan(skip);
+    }
+
+    void fill_window(std::uint64_t at) {
+        window_begin_ = at;
+        window_bytes_ = 0;
+        while (window_bytes_ < memory_.size()) {
+            const std::uint64_t from = at + window_bytes_;
+            const auto got = read(std::span(memory_).subspan(window_bytes_), from);
+            if (got < 0 && errno == EINTR) continue;
+            if (got == 0) break;
+            window_bytes_ += got > 0 ? static_cast<std::size_t>(got) : pass_unreadable(from);
+        }
+    }
+
+    std::int64_t read(std::span<std::byte> into, std::uint64_t offset) {
+        const auto at = static_cast<std::int64_t>(offset);
+        if (options_.read_at) return options_.read_at(file_, into.data(), into.size(), at);
+        return pread(file_, into.data(), into.size(), at);
+    }
+
+    // The rest of the block, as zeros; 0 at the end of the file.
+    std::size_t pass_unreadable(std::uint64_t offset) {
+        const int reason = errno;
+        const std::uint64_t end = std::min(align_up(offset + 1, kBlockBytes), result_.file_bytes);
+        const std::size_t bytes = std::min<std::uint64_t>(end - offset, memory_.size() - window_bytes_);
+        std::memset(memory_.data() + window_bytes_, 0, bytes);
+        if (offset + bytes > unreadable_end_) {  // not read, and told, before
+            if (offset != unreadable_end_) {
+                ++result_.damaged;
+                tell(offset, fmt::format("cannot be read: {}", strerror(reason)));
+            }
+            unreadable_end_ = offset + bytes;
+        }
+        return bytes;
     }
 
     // Judges what lies at `at`; gives where to look next.
@@ -103,7 +128,7 @@ private:
         const std::uint64_t end = at + align_up(check.header.total_bytes, kRecordAlignment);
         result_.used_bytes = std::min(align_up(end, kBlockBytes), result_.file_bytes);
         if (check.state == RecordState::damaged) {
-            note_damage();
+            note_damage(at, "the seal is broken");
             // With no salt known yet, a length out of nowhere is not trusted.
             return salt_ ? end : at + kRecordAlignment;
         }
@@ -120,22 +145,30 @@ private:
         const std::size_t zeros = leading_zeros(window);
         if (zeros == window.size()) return zeros;  // not written, or lost: nothing to say of it
         if (zeros >= kRecordAlignment) return zeros / kRecordAlignment * kRecordAlignment;
-        note_damage();
+        note_damage(at, "no record is there");
         result_.used_bytes = std::min(align_up(at + kRecordAlignment, kBlockBytes), result_.file_bytes);
         return kRecordAlignment;
     }
 
-    void note_damage() {
-        if (!in_damage_) ++result_.damaged;
+    void note_damage(std::uint64_t at, const char* reason) {
+        if (!in_damage_) {
+            ++result_.damaged;
+            tell(at, reason);
+        }
         in_damage_ = true;
+    }
+    void tell(std::uint64_t at, const std::string& reason) const {
+        if (options_.on_damage) options_.on_damage(at, reason);
     }
 
     const std::string& path_;
     const RecordVisitor& visit_;
+    const ScanOptions& options_;
     std::vector<std::byte> memory_;
     int file_ = -1;
     std::uint64_t window_begin_ = 0;
     std::size_t window_bytes_ = 0;
+    std::uint64_t unreadable_end_ = 0;  // behind the last block that could not be read
     std::optional<std::uint64_t> salt_;
     bool in_damage_ = false;
     ScanResult result_;
@@ -143,8 +176,9 @@ private:
 
 }  // namespace
 
-Result<ScanResult> scan_segment(const std::string& path, std::uint64_t from, const RecordVisitor& visit) {
-    return Scanner(path, visit).run(from);
+Result<ScanResult> scan_segment(const std::string& path, std::uint64_t from, const RecordVisitor& visit,
+                                const ScanOptions& options) {
+    return Scanner(path, visit, options).run(from);
 }
 
 Result<std::vector<std::uint32_t>> list_segments(const std::string& directory) {

@@ -105,7 +105,8 @@ public:
         return device_->buffer(held_.back()).subspan(open_buffer().used, bytes);
     }
 
-    RecordPosition commit() override {
+    using SegmentWriter::commit;
+    RecordPosition commit(const DataKey* key) override {
         Buffer& buffer = open_buffer();
         const auto room = device_->buffer(held_.back()).subspan(buffer.used);
         RecordHeader header;
@@ -113,7 +114,11 @@ public:
         check_invariant(header.total_bytes >= header.header_bytes && header.header_bytes >= sizeof header &&
                             header.total_bytes <= reserved_,
                         "a record was committed that is longer than its reservation");
-        seal_record(room.first(header.total_bytes), salt_);
+        const auto record = room.first(header.total_bytes);
+        // Never in the clear what was to be encrypted; there is no input for which AES-GCM fails.
+        check_invariant(key == nullptr || encrypt_record(record, salt_, *key, box_), "a record cannot be encrypted");
+        seal_record(record, salt_);
+        std::memcpy(&committed_, record.data(), sizeof committed_);
         const std::size_t taken = align_up(header.total_bytes, kRecordAlignment);
         std::memset(room.data() + header.total_bytes, 0, taken - header.total_bytes);
         const RecordPosition position{buffer.segment, buffer.offset_of(buffer.used), header.total_bytes};
@@ -122,6 +127,8 @@ public:
         unflushed_ = true;
         return position;
     }
+
+    [[nodiscard]] const RecordHeader& committed() const override { return committed_; }
 
     Result<std::uint64_t> flush() override {
         if (auto settled = settle(); !settled) return std::unexpected(settled.error());
@@ -399,6 +406,8 @@ private:
     std::deque<Segment> abandoned_;  // after errors
     std::uint32_t next_number_;
     std::uint64_t salt_;
+    SealedBox box_;
+    RecordHeader committed_;
 
     std::deque<Piece> pieces_;             // not durable yet
     std::uint64_t durable_pieces_ = 0;     // number of the first of them

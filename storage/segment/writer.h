@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "capture/base/result.h"
+#include "storage/keyring.h"
 #include "storage/segment/format.h"
 
 namespace spantape {
@@ -20,7 +21,7 @@ namespace spantape {
 struct SegmentOptions {
     std::string directory;                       // segments live here as NNNNNNNN.seg
     std::uint64_t segment_bytes = 256ull << 20;  // pre-allocated
-    std::size_t buffers = 8;                     // of 1 MiB each; held until durable
+    std::size_t buffers = 32;                    // of 1 MiB each; held until durable
     std::uint32_t core_id = 1;                   // into the segment headers
 };
 
@@ -58,8 +59,12 @@ public:
     // calls commit(); nothing else between the two. After an error nothing is reserved. Rolls over to the next
     // segment when this one is full. May wait for a buffer.
     virtual Result<std::span<std::byte>> reserve(std::uint32_t bytes) = 0;
-    // Seals the record (length and CRC-32C into its header; see format.h) and says where it lies.
-    virtual RecordPosition commit() = 0;
+    // Seals the record (length and CRC-32C into its header; see format.h) and says where it lies. With a key, its body
+    // is encrypted before, where it lies; the nonce is the caller's to set.
+    virtual RecordPosition commit(const DataKey* key) = 0;
+    RecordPosition commit() { return commit(nullptr); }
+    // The header of the record that commit() sealed last.
+    [[nodiscard]] virtual const RecordHeader& committed() const = 0;
 
     // Starts writing whatever is buffered (padded to a block) and a sync after it. Returns at once; `position` of the
     // last commit before this call is durable once durable_epoch() >= the returned number.

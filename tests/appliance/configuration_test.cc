@@ -80,12 +80,18 @@ match = ['2\d{3}', "x"]
 [recording]
 channels = 5
 unanswered = false
+keep_days = 90
 hold_back = 2
 blackout_limit = 30
+silence_level = -40.5
+mask_dtmf = true
+archive_action = 12
 [storage]
 path = "/data"
 flush = 0.5
+segment_mib = 64
 encrypt = false
+master_key = "/keys/master"
 reserve = 10
 [api]
 xml = "[::1]:0"
@@ -103,6 +109,17 @@ key = "k.pem"
 [log]
 level = "debug"
 format = "json"
+[[archive]]
+number = 12
+name = "Jahr"
+path = "/mnt/a b/"
+mode = "move"
+format = "wav"
+keep_days = 400
+wait = 1.5
+[[archive]]
+number = 9223372036854775807
+path = "/"
 )");
     ASSERT_TRUE(loaded) << loaded.error().message;
     Configuration expected;
@@ -119,8 +136,10 @@ format = "json"
                         {"--iova-mode=va"}};
     expected.sip = {{5060, 5080}, 1.5};
     expected.devices = {{"2\\d{3}", "x"}};
-    expected.recording = {5, false, 2, 30};
-    expected.storage = {"/data", 0.5, false, 10};
+    expected.recording = {5, false, 90, 2, 30, -40.5, true, 12};
+    expected.archive = {{12, "Jahr", "/mnt/a b", ArchiveMode::move, ArchiveFormat::wav, 400, 3 * kNsPerSecond / 2},
+                        {INT64_MAX, "", "/"}};
+    expected.storage = {"/data", 0.5, false, "/keys/master", 10, 64};
     expected.api = {"[::1]:0", "", 9, {"192.0.2.0/24", "2001:db8::/32"}, 50, ResultTypeText::error, "UTC"};
     expected.webapi = {"localhost:80", "0.0.0.0:443", "c.pem", "k.pem"};
     expected.log = {LogLevel::debug, LogFormat::json};
@@ -145,11 +164,17 @@ TEST_F(ConfigurationTest, EveryKeyCanBeSetOnTheCommandLine) {
                                                 "devices.match=[\"1.*\"]",
                                                 "recording.channels=1",
                                                 "recording.unanswered=false",
+                                                "recording.keep_days=90",
                                                 "recording.hold_back=1",
                                                 "recording.blackout_limit=1",
+                                                "recording.silence_level=-60",
+                                                "recording.mask_dtmf=true",
+                                                "recording.archive_action=-1",
                                                 "storage.path=store",
                                                 "storage.flush=2",
+                                                "storage.segment_mib=64",
                                                 "storage.encrypt=false",
+                                                "storage.master_key=k",
                                                 "storage.reserve=1",
                                                 "api.xml=127.0.0.1:0",
                                                 "api.events=",
@@ -162,6 +187,23 @@ TEST_F(ConfigurationTest, EveryKeyCanBeSetOnTheCommandLine) {
                                                 "webapi.tls=\"\"",
                                                 "webapi.cert=c",
                                                 "webapi.key=k",
+                                                "api.xml_tls=127.0.0.1:0",
+                                                "api.client_ca=c",
+                                                "api.unnamed=[\"status\"]",
+                                                "api.rate=10",
+                                                "api.agent_blackout=false",
+                                                "webapi.users=true",
+                                                "mail.server=smtps://[::1]:465",
+                                                "mail.user=u",
+                                                "mail.password_file=p",
+                                                "mail.from=recorder@example.com",
+                                                "mail.require_tls=true",
+                                                "mail.ca_file=c",
+                                                "mail.retry=1",
+                                                "api.dialect=5.x-users",
+                                                "directory.terminology=[\"agent=Clerk\"]",
+                                                "directory.locations=[\"2=North\"]",
+                                                "directory.sites=[]",
                                                 "log.level=error",
                                                 "log.format=json"};
     std::set<std::string> keys;
@@ -276,6 +318,45 @@ TEST_F(ConfigurationTest, KeysThatBelongTogetherAreCheckedTogether) {
     EXPECT_EQ(error_of("[webapi]\nkey = \"k.pem\"\n"), "FILE:2: webapi.key: needs webapi.cert as well");
     EXPECT_EQ(error_of("[capture]\nworkers = 2\ncpus = [1]\n"),
               "FILE:3: capture.cpus: must name one CPU for each of the 2 capture.workers, names 1");
+}
+
+TEST_F(ConfigurationTest, TermsAndPlacesAreNamedValues) {
+    EXPECT_EQ(error_of("[directory]\nterminology = [\"agent\"]\n"),
+              "FILE:2: directory.terminology: 'agent' must be name=value");
+    for (const std::string wrong : {"Main", "=Main", "0=Main", "1x=Main", "-1=Main", "9999999999=Main"})
+        EXPECT_EQ(error_of("[directory]\nsites = [\"" + wrong + "\"]\n"),
+                  "FILE:2: directory.sites: '" + wrong + "' must be number=name, with a number above 0");
+}
+
+TEST_F(ConfigurationTest, WrongArchiveActionsAreNamedWithTheirLine) {
+    const std::string good = "[[archive]]\nnumber = 1\npath = \"/a\"\n";
+    EXPECT_EQ(error_of(good), "");
+    EXPECT_EQ(error_of(good + "format = \"mp3\"\n"), "FILE:4: archive.format: must be one of wav, is 'mp3'");
+    EXPECT_EQ(error_of(good + "mode = \"link\"\n"), "FILE:4: archive.mode: must be one of copy, move, is 'link'");
+    EXPECT_EQ(error_of(good + "wait = -1\n"), "FILE:4: archive.wait: must be between 0 and 316224000, is -1");
+    EXPECT_EQ(error_of(good + "keep = 1\n"), "FILE:4: archive.keep: there is no such key");
+    EXPECT_EQ(error_of(good + good), "FILE:4: archive: there are two of number 1");
+    EXPECT_EQ(error_of("[[archive]]\nnumber = 1\n"), "FILE:1: archive: needs a path");
+    EXPECT_EQ(error_of("\n[[archive]]\npath = \"/a\"\n"), "FILE:2: archive: needs a number");
+    EXPECT_EQ(error_of("[[archive]]\nnumber = 0\n").substr(0, 42), "FILE:2: archive.number: must be between 1 ");
+    EXPECT_TRUE(error_of("[[archive]]\npath = \"a\"\n").starts_with("FILE:2: archive.path: must be the path"));
+    for (const char* text : {"[archive]\nnumber = 1\n", "archive = 3\n", "archive = [3]\n"})
+        EXPECT_EQ(error_of(text), "FILE:1: archive: must be [[archive]], once for each action");
+    EXPECT_EQ(error_of(good + "[recording]\narchive_action = 2\n"),
+              "FILE:5: recording.archive_action: there is no [[archive]] of number 2");
+    EXPECT_EQ(error_of_set("archive.number=1"), "--set archive.number=1: archive actions are set in the file");
+}
+
+TEST_F(ConfigurationTest, RulesOfTheScheduleAreReadInTheirOrder) {
+    const std::string good = "[[schedule]]\nname = \"a\"\npercent = 12.5\n[[schedule]]\nname = \"b\"\npriority = 3\n";
+    EXPECT_EQ(load(good)->schedule,
+              (std::vector<RuleText>{{{"name", "a"}, {"percent", "12.5"}}, {{"name", "b"}, {"priority", "3"}}}));
+    EXPECT_EQ(error_of(good + "colour = 1\n"), "FILE:7: schedule.colour: there is no such key");
+    EXPECT_EQ(error_of(good + "days = true\n"), "FILE:7: schedule.days: must be a text or a number, is true");
+    EXPECT_EQ(error_of(good + "[[schedule]]\nname = \"a\"\n"), "FILE:7: schedule: rule 'a': there are two");
+    EXPECT_EQ(error_of("[[schedule]]\npriority = 1\n"), "FILE:1: schedule: rule 1: has no name");
+    EXPECT_EQ(error_of("schedule = 3\n"), "FILE:1: schedule: must be [[schedule]], once for each rule");
+    EXPECT_EQ(error_of_set("schedule.name=1"), "--set schedule.name=1: the schedule is set in the file");
 }
 
 TEST_F(ConfigurationTest, TheExampleFileDocumentsEveryKeyWithItsDefault) {

@@ -34,6 +34,47 @@ TEST_F(WorkerTest, MediaThatCameBeforeTheDecisionIsKept) {
     EXPECT_EQ(events(WorkerEvent::Kind::stream_bound).at(0).time_ns, began_ns_ + 20 * kNsPerMs);
 }
 
+// RECORDSTART: what was said before it is nobody's.
+TEST_F(WorkerTest, OfMediaBeforeTheDecisionWhatCameBeforeItsTimeIsForgotten) {
+    const auto watch_from = [&](int ms) {
+        decide({.kind = Decision::Kind::watch,
+                .party = CallParty::callee,
+                .session = 1,
+                .endpoint = kCallee,
+                .from_ns = began_ns_ + ms * kNsPerMs});
+    };
+    for (int n = 0; n < 5; ++n) send(kCaller, kCallee, rtp(7, n));
+    watch_from(70);
+    auto records = drain(*opened());
+    ASSERT_EQ(records.size(), 2u);
+    EXPECT_EQ(records[0].arrival_ns, began_ns_ + 80 * kNsPerMs);
+    EXPECT_EQ(events(WorkerEvent::Kind::stream_bound).at(0).time_ns, records[0].arrival_ns);
+    EXPECT_EQ(drops(DropReason::unwatched), 3u);
+
+    for (int n = 0; n < 5; ++n) send(at("10.1.1.1", 5), kCallee, rtp(9, n));  // another stream, after six more frames
+    EXPECT_EQ(drops(DropReason::unwatched), 3u);
+    EXPECT_EQ(drain(*opened()).size(), 5u);
+}
+
+TEST_F(WorkerTest, WhenAllOfItCameBeforeItsTimeTheStreamBeginsAnew) {
+    for (int n = 0; n < 5; ++n) send(kCaller, kCallee, rtp(7, n));
+    decide({.kind = Decision::Kind::watch,
+            .party = CallParty::callee,
+            .session = 1,
+            .endpoint = kCallee,
+            .from_ns = now_ns_ + kNsPerMs});
+    for (int n = 7; n < 9; ++n) send(kCaller, kCallee, rtp(7, n));
+    const auto records = drain(*opened());
+    ASSERT_EQ(records.size(), 2u);
+    EXPECT_EQ(records[0].sequence, 7u);
+    EXPECT_EQ(drops(DropReason::unwatched), 5u);
+    decide({.kind = Decision::Kind::end_session, .session = 1});
+    const auto left = events(WorkerEvent::Kind::stream_left);
+    ASSERT_EQ(left.size(), 1u);
+    EXPECT_EQ(left[0].counters.stored, 2u);
+    EXPECT_EQ(left[0].counters.lost_before, 0u);
+}
+
 TEST_F(WorkerTest, AnUnclaimedStreamKeepsItsNewestFrames) {
     for (int n = 0; n < 500; ++n) send(kCaller, kCallee, rtp(7, n));
     watch(1, kCallee, CallParty::callee);

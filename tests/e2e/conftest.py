@@ -6,6 +6,7 @@ import os
 import pytest
 
 from support import network, phones, programs
+from support.clients import Subscriber, WebClient, XmlClient
 
 
 def pytest_report_header():
@@ -51,6 +52,25 @@ def mirror(networks):
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory, request):
     return tmp_path_factory.mktemp(request.module.__name__)
+
+
+# Clients of the appliance that a module starts as its fixture `daemon`.
+@pytest.fixture
+def xml(daemon):
+    with XmlClient(daemon.ports["xml"]) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def web(daemon):
+    return WebClient(daemon.ports["webapi"])
+
+
+@pytest.fixture(scope="module")
+def events(daemon):
+    subscriber = Subscriber(daemon.ports["events"])
+    yield subscriber
+    subscriber.close()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The XML API, the event stream and the WebAPI, by the manual: golden exchanges and what they do to real calls."""
 
+import os
 import re
 import time
 
@@ -12,10 +13,7 @@ from support.clients import Subscriber, WebClient, XmlClient, request_text
 SENT = "{} sent to all of the following cores: 1"
 
 # The manual's functions that a later version brings.
-NOT_YET = ["SYSTEMSTATUS", "STATIONS", "FETCHTERMINOLOGY", "CHATSTART", "CHATSTOP", "CHATUPDATE", "BLACKOUTSTART",
-           "BLACKOUTSTOP", "AGENTBLACKOUTSTART", "AGENTBLACKOUTSTOP", "IMPORTUSER", "IMPORTAGENTPHONE",
-           "IMPORTWORKSTATION", "ADDGROUP", "ADDDGROUP", "MODIFYGROUPPERMISSION", "MODIFYUSERGROUPPERMISSION",
-           "MODIFYROLE", "MODIFYROLEGROUPPERMISSION", "MODIFYUSERROLE", "EMAIL", "COMBINEDEMAIL", "AGENTWINDOW"]
+NOT_YET = ["CHATSTART", "CHATSTOP", "CHATUPDATE", "AGENTWINDOW"]
 DEPRECATED = {"IMPORTAGENT": "IMPORTUSER", "IMPORTSTATION": "IMPORTWORKSTATION", "EXTENSIONPLAYBACKSTART": "",
               "EXTENSIONPLAYBACKSTOP": ""}
 
@@ -27,24 +25,6 @@ def daemon(directory, port):
     appliance.start()
     yield appliance
     appliance.kill()
-
-
-@pytest.fixture
-def xml(daemon):
-    with XmlClient(daemon.ports["xml"]) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def web(daemon):
-    return WebClient(daemon.ports["webapi"])
-
-
-@pytest.fixture(scope="module")
-def events(daemon):
-    subscriber = Subscriber(daemon.ports["events"])
-    yield subscriber
-    subscriber.close()
 
 
 def head(request_type, code=20, label="API_OK", message=None, request_id=1):
@@ -300,6 +280,7 @@ def test_status_functions_show_a_call_that_is_recorded(xml, events, exchange):
         assert tags[:len(manual)] == manual and tags[-1] == "RECORDING"
         status = xml.ask("DEVICERECORDINGSTATUS", DEVICEID="7201")
         assert status["DEVICE/RECORDING/STATUS"] == "recording"
+        programs.wait_until(lambda: "<STATE>Recording</STATE>" in repr(xml.ask("CHANNELS")), 5, "its first frame")
         channels = xml.ask("CHANNELS", 26)
         assert channels.head() == head("CHANNELS", request_id=26)
         assert channels["COUNT"] == "8" and len(channels.root.findall("CHANNELS/CHANNEL")) == 8
@@ -475,3 +456,32 @@ def test_no_more_is_recorded_than_there_are_channels(xml, events, exchange):
             call.end()
     events.wait_for(lambda seen: sum(e.type == "RECORDINGUPDATE" and e.data["DEVICEID"].startswith("75")
                                      for e in seen) >= 8, 10, "eight stored")
+
+
+# --- the machine
+
+def test_system_status_tells_disk_processors_and_memory_as_the_machine_does(daemon, xml):
+    answer = xml.ask("SYSTEMSTATUS", 255)
+    assert answer.head() == head("SYSTEMSTATUS", request_id=255)
+    processors = [f"PROCESSOR{n}" for n in range(os.cpu_count())]
+    assert [child.tag for child in answer.root[5:]] == [
+        "RECORDINGPATH", "RECORDINGSPACEINFO", "RECORDINGTOTALDISKCAPACITY", "RECORDINGTOTALDISKFREE",
+        "RECORDINGTOTALDISKFREEPCT", "SYSTEMUPTIME", *processors, "SYSTEMRAMTOTAL", "SYSTEMRAMFREE", "SYSTEMRAMUSED",
+        "SYSTEMRAMUSEDPCT"]
+    disk = os.statvfs(daemon.store)
+    total, free = (blocks * disk.f_frsize / 2**20 for blocks in (disk.f_blocks, disk.f_bavail))
+    assert answer["RECORDINGPATH"] == daemon.store + "/"
+    assert float(answer["RECORDINGTOTALDISKCAPACITY"]) == pytest.approx(total, abs=1)
+    assert float(answer["RECORDINGTOTALDISKFREE"]) == pytest.approx(free, rel=0.05)
+    assert float(answer["RECORDINGTOTALDISKFREEPCT"]) == pytest.approx(100 * free / total, abs=5)
+    space = re.fullmatch(r"([0-9.]+)GB of ([0-9.]+)GB", answer["RECORDINGSPACEINFO"])
+    assert float(space[2]) == pytest.approx(total / 1024, abs=0.01)
+    assert re.fullmatch(r"[0-9]+ days, [0-9]+ hours, [0-9]+ minutes, [0-9]+ seconds\.", answer["SYSTEMUPTIME"])
+    for processor in processors:
+        assert re.fullmatch(r"[0-9]+MHz", answer[f"{processor}/SYSTEMPROCESSORSPEED"])
+        assert answer[f"{processor}/SYSTEMPROCESSORTYPE"]
+    with open("/proc/meminfo", encoding="ascii") as file:
+        memory = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in file}
+    assert int(answer["SYSTEMRAMTOTAL"]) == pytest.approx(memory["MemTotal"], abs=1)
+    assert int(answer["SYSTEMRAMUSED"]) + int(answer["SYSTEMRAMFREE"]) == pytest.approx(memory["MemTotal"], abs=2)
+    assert int(answer["SYSTEMRAMUSEDPCT"]) == pytest.approx(100 - 100 * memory["MemAvailable"] / memory["MemTotal"], abs=5)

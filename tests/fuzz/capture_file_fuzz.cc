@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Any bytes as a capture file (pcap, pcapng, gzip of them), read to its end from a file in memory.
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 
@@ -20,9 +21,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     std::uint64_t sum = 0;
-    while (const Packet* packet = (*file)->next()) {
-        if (packet->captured_bytes > packet->wire_bytes) std::abort();
-        for (std::uint32_t i = 0; i < packet->captured_bytes; ++i) sum += packet->data[i];
+    std::array<Packet, 64> burst;
+    while (const std::size_t count = (*file)->read(burst)) {
+        for (const Packet& packet : std::span(burst).first(count)) {
+            if (packet.captured_bytes > packet.wire_bytes || packet.captured_bytes > kLargestPacketBytes) std::abort();
+            for (std::uint32_t i = 0; i < packet.captured_bytes; ++i) sum += packet.data[i];
+        }
     }
     [[maybe_unused]] static volatile std::uint64_t sink;
     sink = sum;  // the bytes were really read

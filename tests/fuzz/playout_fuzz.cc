@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// Hostile frames into the playout: any sequence numbers, timestamps, arrivals, payload types and lengths. The input
-// is a list of records of 12 bytes and their payload lengths' worth of bytes. The length of what is rendered must
-// come out right whatever happens, and the extent must not choke.
+// Hostile frames into the playout and its decoders (static types for G.722, GSM, G.729): any sequence numbers,
+// timestamps, arrivals, payload types, lengths and contents. The input is a list of records of 12 bytes and their
+// payload lengths' worth of bytes. The length of what is rendered must come out right whatever happens.
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -84,10 +84,10 @@ Recording recording_of_four_streams() {
         stream.flow.ssrc = static_cast<std::uint32_t>(id / 2);
         stream.side = id == 3 ? Side::far : Side::device;
         stream.relay_copy = id == 2;
-        stream.payloads = {{96, "L16", 16000, 1, ""},
-                           {97, "L16", 8000, 2, ""},
-                           {98, "PCMU", 11025, 1, ""},
-                           {101, "telephone-event", 8000, 1, ""}};
+        stream.payloads = {{96, "L16", 16000, 1, ""},     {97, "L16", 8000, 2, ""},
+                           {98, "PCMU", 11025, 1, ""},    {99, "G726-16", 8000, 1, ""},
+                           {100, "G726-40", 8000, 1, ""}, {102, "AAL2-G726-24", 8000, 1, ""},
+                           {111, "opus", 48000, 2, ""},   {101, "telephone-event", 8000, 1, ""}};
         recording.streams.push_back(stream);
     }
     return recording;

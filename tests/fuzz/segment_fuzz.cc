@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// A segment of hostile bytes through recovery and reading. The first byte says whether what looks like a record gets
-// its seals made right first: else few inputs would come past them.
+// A segment of hostile bytes through recovery, verification and reading. The first byte says whether what looks like a
+// record gets its seals made right first: else few inputs would come past them.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +9,7 @@
 #include "storage/segment/reader.h"
 #include "storage/segment/record.h"
 #include "storage/segment/writer.h"
+#include "storage/verify.h"
 #include "tests/storage/memory_index.h"
 
 namespace {
@@ -59,6 +60,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     MemoryIndex index;
     const auto recovered = recover(directory(), index);
     if (!recovered || !index.unfinished()->empty()) std::abort();
+    const auto report = verify(index, directory());
+    if (!report) std::abort();
     SegmentReader reader(directory());
     const auto recordings = *index.search({});
     for (const Recording& recording : recordings) {

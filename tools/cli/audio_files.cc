@@ -5,8 +5,8 @@
 #include <atomic>
 #include <thread>
 
+#include "api/functions/exports.h"
 #include "storage/audio/playout.h"
-#include "storage/export/wav.h"
 
 namespace spantape::cli {
 namespace {
@@ -15,41 +15,44 @@ constexpr unsigned kMostThreads = 2;
 
 }  // namespace
 
-std::string audio_file_name(const Recording& recording) {
-    return file_name_from(recording.filename, ".wav", fmt::to_string(recording.ident));
+std::string audio_file_name(const Recording& recording, MediaFormat format) {
+    return file_name_from(api::export_name(recording, format), fmt::format(".{}", media_kind(format).name),
+                          fmt::to_string(recording.ident));
 }
 
-Result<std::string> write_audio(const AudioSource& source, const Recording& recording, OutputDirectory& directory,
-                                const std::string& path, Progress& progress, bool show_bar) {
-    auto audio = RecordingAudio::open(source.index, source.segment_directory, recording, wall_clock_ns());
+Result<std::string> write_audio(const AudioSource& source, const Recording& recording, MediaFormat format,
+                                OutputDirectory& directory, const std::string& path, Progress& progress,
+                                bool show_bar) {
+    auto audio = RecordingAudio::open(source.index, source.segments, recording, wall_clock_ns());
     if (!audio) return std::unexpected(audio.error());
+    const RecordingAudio& read = **audio;  // lives as long as what is made of it
+    const auto exported = open_audio_file(format, std::move(*audio));
+    if (!exported) return std::unexpected(exported.error());
     auto file = OutputFile::create(directory, path);
     if (!file) return std::unexpected(file.error());
 
-    const std::uint64_t total_bytes = wav_bytes((*audio)->format(), (*audio)->total_frames());
-    std::uint64_t bytes = 0;
-    Result<> written;
-    const auto exported = export_wav(**audio, [&](std::span<const char> piece) {
-        written = (*file)->write(piece);
-        bytes += piece.size();
-        if (show_bar) progress.bar(path, bytes, total_bytes);
-        return written.has_value();
-    });
-    if (!written) return std::unexpected(written.error());
-    if (!exported) return std::unexpected(exported.error());
-    if (const std::uint64_t damaged = (*audio)->damaged_chunks(); damaged != 0)
+    const auto total_bytes = (*exported)->bytes();
+    for (std::uint64_t bytes = 0;;) {
+        const auto piece = (*exported)->next();
+        if (!piece) return std::unexpected(piece.error());
+        if (piece->empty()) break;
+        if (auto written = (*file)->write(*piece); !written) return std::unexpected(written.error());
+        bytes += piece->size();
+        if (show_bar && total_bytes) progress.bar(path, bytes, *total_bytes);
+    }
+    if (const std::uint64_t damaged = read.damaged_chunks(); damaged != 0)
         progress.warn(fmt::format("recording {}: {} damaged chunks are silence now", recording.ident, damaged));
     return (*file)->keep();
 }
 
 std::vector<std::string> write_all_audio(const AudioSource& source, const std::vector<Recording>& recordings,
-                                         OutputDirectory& directory, Progress& progress) {
+                                         MediaFormat format, OutputDirectory& directory, Progress& progress) {
     std::vector<std::string> paths;  // chosen in order, so that the same captures give the same names
-    for (const Recording& recording : recordings) paths.push_back(directory.choose(audio_file_name(recording)));
+    for (const Recording& recording : recordings) paths.push_back(directory.choose(audio_file_name(recording, format)));
     std::atomic<std::size_t> next{0}, done{0};  // any of the threads below
     const auto write_some = [&] {
         for (std::size_t i = next++; i < recordings.size(); i = next++) {
-            auto path = write_audio(source, recordings[i], directory, paths[i], progress, false);
+            auto path = write_audio(source, recordings[i], format, directory, paths[i], progress, false);
             if (!path) progress.warn(fmt::format("recording {}: {}", recordings[i].ident, path.error().message));
             paths[i] = path.value_or("");
             progress.bar("writing audio", ++done, recordings.size());

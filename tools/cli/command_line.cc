@@ -8,8 +8,10 @@
 #include <sstream>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "storage/export/media_format.h"
 #include "tools/cli/tcp_connection.h"
 #include "tools/cli/times.h"
 
@@ -73,11 +75,24 @@ void add_server(CLI::App& app, std::string& server) {
         ->capture_default_str();
 }
 
-void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& kinds, const std::string& text) {
+// `none`: what that means, where it may be.
+void add_format(CLI::App& app, std::string& format, const char* none = nullptr) {
+    std::vector<std::string> kinds;
+    for (const MediaKind& kind : media_kinds()) kinds.emplace_back(kind.name);
+    std::string text = fmt::format("Kind of audio file: {}", fmt::join(kinds, ", "));
+    if (none != nullptr) {
+        kinds.emplace_back(kNoAudio);
+        text += fmt::format("; {}: {}", kNoAudio, none);
+    }
     app.add_option("--format", format, text)
         ->check(CLI::IsMember(kinds).description(""))
         ->type_name("KIND")
         ->capture_default_str();
+}
+
+void add_master_key(CLI::App& app, std::string& path) {
+    app.add_option("--master-key", path, "The store's master key, where it is not master.key in the store")
+        ->type_name("FILE");
 }
 
 void add_record(CLI::App& app, RecordCommand& command) {
@@ -86,11 +101,12 @@ void add_record(CLI::App& app, RecordCommand& command) {
         ->type_name("");
     app.add_option("--store", command.store, "Keep what was recorded in this store; else it is removed at the end")
         ->type_name("DIR");
+    add_master_key(app, command.master_key);
+    app.add_flag("--clear", command.clear, "Do not encrypt the audio in the store");
     app.add_option("--out", command.out, "Where the audio files go; nothing there is replaced")
         ->type_name("DIR")
         ->capture_default_str();
-    add_format(app, command.format, {"wav", kNoAudio},
-               "Kind of audio file: wav; none: the store is all that is wanted");
+    add_format(app, command.format, "the store is all that is wanted");
     app.add_option("--channels", command.channels, "How many calls may be recorded at once")
         ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{1'000'000}).description(""))
         ->type_name("N")
@@ -153,18 +169,22 @@ void add_watch(CLI::App& app, WatchCommand& command) {
     app.add_flag("--json", command.json, "Print one JSON object for each event");
 }
 
-void add_export(CLI::App& app, ExportCommand& command) {
-    app.add_option("ID", command.idents, "Idents of recordings")
+void add_idents(CLI::App& app, std::vector<std::uint64_t>& idents) {
+    app.add_option("ID", idents, "Idents of recordings")
         ->required()
         ->check([](const std::string& text) {
             const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
             return digits && text.size() < 20 ? std::string() : fmt::format("'{}' is no ident", text);
         })
         ->type_name("");
+}
+
+void add_export(CLI::App& app, ExportCommand& command) {
+    add_idents(app, command.idents);
     app.add_option("--out", command.out, "Where the audio files go; nothing there is replaced")
         ->type_name("DIR")
         ->capture_default_str();
-    add_format(app, command.format, {"wav"}, "Kind of audio file: wav");
+    add_format(app, command.format);
     auto* webapi = app.add_option("--webapi", command.webapi, "The appliance's WebAPI")
                        ->check(server_address())
                        ->type_name("HOST:PORT")
@@ -172,6 +192,50 @@ void add_export(CLI::App& app, ExportCommand& command) {
     app.add_option("--store", command.store, "Read from this store instead; its daemon may run")
         ->type_name("DIR")
         ->excludes(webapi);
+    add_master_key(app, command.master_key);
+}
+
+void add_audit(CLI::App& app, AuditCommand& command) {
+    const TimeNs now_ns = wall_clock_ns();
+    app.add_option("--store", command.store, "Store whose log it is; its daemon may run")
+        ->type_name("DIR")
+        ->capture_default_str();
+    const auto add_time = [&](const char* option, RangeEnd end, TimeNs& time_ns, const char* text) {
+        add_values(app, option, "TIME", text, [end, &time_ns, now_ns](const std::string& value) {
+            const auto parsed = parse_time(value, end, now_ns);
+            if (parsed) time_ns = *parsed;
+            return parsed ? std::string() : parsed.error().message;
+        });
+    };
+    add_time("--from", RangeEnd::from, command.from_ns, "Only what happened then or later");
+    add_time("--to", RangeEnd::to, command.to_ns, "Only what happened then or earlier");
+    app.add_option("--who", command.who, "Only of this address, listener (xml, webapi, ...) or user")
+        ->type_name("TEXT");
+    app.add_option("--what", command.what, "Only this: EXPORT, CALLLIST, purge, daemon_start, ...")->type_name("TEXT");
+    auto* check = app.add_flag("--check", command.check,
+                               "Prove audit and integrity log: exit 0 when both are whole, else 1 and what was done");
+    app.add_option("--key", command.key, "Public key to check by; else the store's signing.pub")
+        ->needs(check)
+        ->type_name("FILE");
+    add_json(app, command.json);
+}
+
+void add_keep(CLI::App& app, KeepCommand& command, bool reason_needed) {
+    add_idents(app, command.idents);
+    app.add_option("--reason", command.reason, "Why; is kept in the audit log")
+        ->required(reason_needed)
+        ->check([](const std::string& text) {
+            return text.size() <= 200 ? std::string() : std::string("at most 200 characters");
+        })
+        ->type_name("TEXT");
+    auto* server = app.add_option("--server", command.server, "The appliance's XML API")
+                       ->check(server_address())
+                       ->type_name("HOST:PORT")
+                       ->capture_default_str();
+    app.add_option("--store", command.store, "This store, whose daemon does not run")
+        ->type_name("DIR")
+        ->excludes(server);
+    add_master_key(app, command.master_key);
 }
 
 void add_send(CLI::App& app, SendCommand& command) {
@@ -179,6 +243,20 @@ void add_send(CLI::App& app, SendCommand& command) {
         ->required()
         ->type_name("");
     add_server(app, command.server);
+}
+
+void add_verify(CLI::App& app, VerifyCommand& command) {
+    app.add_option("STORE", command.store, "Store to look at; its daemon may run")->required()->type_name("");
+    add_master_key(app, command.master_key);
+    add_json(app, command.json);
+    app.footer("Exit status: 0 the store is whole, 1 damage was found, 2 it cannot be read.");
+}
+
+void add_rebuild(CLI::App& app, RebuildCommand& command) {
+    app.add_option("STORE", command.store, "Store whose index is made anew; no daemon may have it open")
+        ->required()
+        ->type_name("");
+    add_json(app, command.json);
 }
 
 // Every command of ours, with the options that its subcommand fills in.
@@ -191,7 +269,39 @@ struct Commands {
     WatchCommand watch;
     ExportCommand export_audio;
     SendCommand send;
+    RekeyCommand rekey;
+    FunctionsCommand functions;
+    VerifyCommand verify;
+    RebuildCommand rebuild;
+    TerminologyCommand terminology;
+    ScheduleCommand schedule;
+    ExplainCommand explain;
+    AssuranceCommand assurance;
+    AuditCommand audit;
+    KeepCommand purge{.act = KeepCommand::Act::purge}, lock{.act = KeepCommand::Act::lock},
+        unlock{.act = KeepCommand::Act::unlock};
 };
+
+void add_schedule(CLI::App& schedule, ScheduleCommand& command) {
+    schedule.add_option("ACTION", command.action, "list, add, modify, delete, move or reset")
+        ->check(CLI::IsMember({"list", "add", "modify", "delete", "move", "reset"}))
+        ->type_name("");
+    schedule.add_option("NAME", command.name, "The rule")->type_name("");
+    schedule
+        .add_option("KEY=VALUE", command.settings,
+                    "Its conditions and actions, as [[schedule]] in spantape.toml has them; KEY= takes one out")
+        ->type_name("");
+    schedule.add_option("--at", command.position, "Its place among the rules, from 1")->type_name("N");
+    add_server(schedule, command.server);
+    add_json(schedule, command.json);
+}
+
+void add_explain(CLI::App& explain, ExplainCommand& command) {
+    explain.add_option("CALL", command.call, "RECORDID or GLOBALCALLID")->required()->type_name("");
+    explain.add_flag("--device", command.device, "CALL is a DEVICEID: its newest call");
+    add_server(explain, command.server);
+    add_json(explain, command.json);
+}
 
 void add_commands(CLI::App& app, Commands& commands) {
     add_record(
@@ -210,7 +320,39 @@ void add_commands(CLI::App& app, Commands& commands) {
     add_json(*status, commands.status.json);
     add_watch(*app.add_subcommand("watch", "Print the events of a running appliance as they happen"), commands.watch);
     add_export(*app.add_subcommand("export", "Write the audio of recordings to files"), commands.export_audio);
+    auto* functions = app.add_subcommand("functions", "The API's functions, their parameters and which are built");
+    functions->add_flag("--json", commands.functions.json, "As JSON");
+    functions->add_flag("--markdown", commands.functions.markdown, "As README shows it");
+    auto* terminology =
+        app.add_subcommand("terminology", "What a running appliance calls its fields; with NAME=VALUE changes it");
+    terminology
+        ->add_option("NAME=VALUE", commands.terminology.changes, "A new value; NAME= goes back to the configuration's")
+        ->check([](const std::string& text) {
+            const bool good = text.find('=') != std::string::npos && text[0] != '=';
+            return good ? std::string() : fmt::format("'{}' is no NAME=VALUE", text);
+        })
+        ->type_name("");
+    add_server(*terminology, commands.terminology.server);
+    add_json(*terminology, commands.terminology.json);
+    add_schedule(*app.add_subcommand("schedule", "The rules that say which calls are recorded: list or change them"),
+                 commands.schedule);
+    add_explain(*app.add_subcommand("explain", "Why a call was or was not recorded"), commands.explain);
+    auto* assurance =
+        app.add_subcommand("assurance", "Which calls have no full recording, and why; exit 1: there are some");
+    assurance->add_option("--store", commands.assurance.store, "Of what this store holds, instead of a daemon's calls");
+    add_server(*assurance, commands.assurance.server);
+    add_json(*assurance, commands.assurance.json);
+    auto* rekey = app.add_subcommand("rekey", "Give a store, whose daemon does not run, another master key");
+    rekey->add_option("STORE", commands.rekey.store, "The store")->required()->type_name("");
+    add_master_key(*rekey, commands.rekey.master_key);
+    add_keep(*app.add_subcommand("purge", "Destroy recordings: their audio, their fields, their keys"), commands.purge,
+             false);
+    add_keep(*app.add_subcommand("lock", "Keep recordings from being purged (legal hold)"), commands.lock, true);
+    add_keep(*app.add_subcommand("unlock", "Let recordings be purged again"), commands.unlock, true);
+    add_audit(*app.add_subcommand("audit", "Show who did what, or prove the logs whole"), commands.audit);
     add_send(*app.add_subcommand("send", "Send raw XML requests and print the answers"), commands.send);
+    add_verify(*app.add_subcommand("verify", "Prove a store whole, or name what is damaged"), commands.verify);
+    add_rebuild(*app.add_subcommand("rebuild", "Make a store's index anew from its segments"), commands.rebuild);
 }
 
 bool has_command(CLI::App& app, const std::string& name) {
@@ -226,7 +368,19 @@ Command chosen(const CLI::App& app, Commands&& commands) {
     if (name == "channels") return std::move(commands.channels);
     if (name == "status") return std::move(commands.status);
     if (name == "watch") return std::move(commands.watch);
+    if (name == "functions") return commands.functions;
+    if (name == "terminology") return std::move(commands.terminology);
+    if (name == "schedule") return std::move(commands.schedule);
+    if (name == "explain") return std::move(commands.explain);
+    if (name == "assurance") return std::move(commands.assurance);
+    if (name == "rekey") return std::move(commands.rekey);
+    if (name == "audit") return std::move(commands.audit);
+    if (name == "purge") return std::move(commands.purge);
+    if (name == "lock") return std::move(commands.lock);
+    if (name == "unlock") return std::move(commands.unlock);
     if (name == "export") return std::move(commands.export_audio);
+    if (name == "verify") return std::move(commands.verify);
+    if (name == "rebuild") return std::move(commands.rebuild);
     return std::move(commands.send);
 }
 

@@ -2,7 +2,10 @@
 // `export`: recordings to audio files, from a running appliance or straight from a store.
 #include <functional>
 
+#include <boost/json/array.hpp>
+
 #include "tools/cli/audio_files.h"
+#include "tools/cli/audit.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/web_client.h"
 
@@ -32,13 +35,19 @@ int export_from_store(const ExportCommand& command, const Console& console, Outp
                       Progress& progress) {
     const auto index = Index::open_read_only(command.store + "/index");
     if (!index) return console.failed(index.error().message);
-    const AudioSource source{**index, command.store + "/segments"};
+    const auto keyring = Keyring::open_read_only(command.store, master_key_of(command.store, command.master_key));
+    if (!keyring) return console.failed(keyring.error().message);
+    const AudioSource source{**index, {command.store + "/segments", *keyring}};
+    const MediaFormat format = media_format(command.format).value_or(MediaFormat::wav);
     return export_each(command, console, progress, [&](std::uint64_t ident) -> Result<std::string> {
         const auto recording = source.index.recording(ident);
         if (!recording) return std::unexpected(recording.error());
         if (!*recording) return fail("there is no such recording in {}", command.store);
-        const std::string path = directory.choose(audio_file_name(**recording));
-        return write_audio(source, **recording, directory, path, progress, true);
+        // Whoever can read the store can take the audio without us; so a store that cannot be written is only told.
+        auto noted = note_in_audit_log(command.store, {{"what", "EXPORT"}, {"recordings", boost::json::array{ident}}});
+        if (!noted) progress.warn("not in the audit log: " + noted.error().message);
+        const std::string path = directory.choose(audio_file_name(**recording, format));
+        return write_audio(source, **recording, format, directory, path, progress, true);
     });
 }
 

@@ -148,7 +148,12 @@ ApplianceOptions appliance_options(const RecordCommand& command, const StoreDire
     options.channels = command.channels;
     options.device_match = command.match;
     options.store = store.path();
-    if (store.temporary()) options.segment_bytes = kTemporarySegmentBytes;
+    options.master_key = command.master_key;
+    options.encrypt = !command.clear;
+    if (store.temporary()) {
+        options.segment_bytes = kTemporarySegmentBytes;
+        options.encrypt = false;  // it is gone when this ends
+    }
     return options;
 }
 
@@ -197,8 +202,9 @@ int run(const RecordCommand& command, const Console& console) {
     if (!recordings) return console.failed(recordings.error().message);
     std::vector<std::string> files;
     if (directory) {
-        const AudioSource source{appliance->index(), appliance->segment_directory()};
-        files = write_all_audio(source, *recordings, *directory, progress);
+        const AudioSource source{appliance->index(), appliance->segments()};
+        const MediaFormat format = media_format(command.format).value_or(MediaFormat::wav);
+        files = write_all_audio(source, *recordings, format, *directory, progress);
         progress.clear();
     }
     if (std::ranges::count(files, "") != 0) status = kFailed;

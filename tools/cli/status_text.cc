@@ -191,6 +191,10 @@ std::string rest_of_it(Values& values) {
     out += fmt::format("Calls       {} active, {} of {} channels in use, {} recordings completed, {} devices\n",
                        values.count("CALLSACTIVE"), values.count("CHANNELSINUSE"), values.count("CHANNELS"),
                        values.count("RECORDINGSCOMPLETED"), values.count("DEVICES"));
+    out += fmt::format(
+        "Archive     {} archived, {} of them moved, {} waiting, {} expired; {} failures, {} targets failing\n",
+        values.count("ARCHIVED"), values.count("ARCHIVEMOVED"), values.count("ARCHIVEWAITING"),
+        values.count("ARCHIVEEXPIRED"), values.count("ARCHIVEFAILURES"), values.count("ARCHIVEFAILINGTARGETS"));
     out +=
         fmt::format("API         {} clients, {} subscribers, {} requests ({} broken), {} refused, {} events, {} cut\n",
                     values.count("APICLIENTS"), values.count("APISUBSCRIBERS"), values.count("APIREQUESTS"),

@@ -1,113 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The decisions: SIP, stream and API inputs in, what goes to workers, writer and subscribers out.
-#include "api/control/call_control.h"
 
-#include <algorithm>
-#include <deque>
-#include <map>
-#include <set>
-
-#include <gtest/gtest.h>
+#include "tests/api/control/control_fixture.h"
 
 namespace spantape {
 namespace {
-
-Endpoint at(const char* ip, std::uint16_t port) { return {*IpAddress::parse(ip), port}; }
-const Endpoint kCaller = at("10.0.0.1", 4000);
-const Endpoint kCallee = at("10.0.0.2", 5000);
-
-class Outputs : public ControlOutputs {
-public:
-    void decide(const Decision& decision) override { decisions.push_back(decision); }
-    void put(PutRecording&& command) override { documents.push_back(std::move(command)); }
-    void flush(std::uint64_t token) override { flushes.push_back(token); }
-    void publish(const api::Event& event) override { events.push_back(event); }
-    void forget_sip_call(std::uint64_t call) override { forgotten.push_back(call); }
-    std::uint64_t next_number(const std::string& series) override { return ++numbers[series]; }
-    bool filename_taken(const std::string& filename) override { return taken.contains(filename); }
-    void completed(std::uint64_t ident) override { complete.push_back(ident); }
-    std::uint64_t dropped_by_kernel() override { return kernel_drops; }
-    void log(std::string_view, const std::string& line) override { lines.push_back(line); }
-
-    std::vector<std::string> types() const {
-        std::vector<std::string> out;
-        for (const auto& event : events) out.push_back(event.type);
-        return out;
-    }
-
-    std::vector<Decision> decisions;
-    std::vector<PutRecording> documents;
-    std::vector<std::uint64_t> flushes, forgotten, complete;
-    std::vector<api::Event> events;
-    std::map<std::string, std::uint64_t> numbers;
-    std::set<std::string> taken;
-    std::uint64_t kernel_drops = 0;
-    std::vector<std::string> lines;
-};
-
-class CallControlTest : public ::testing::Test {
-protected:
-    explicit CallControlTest(ControlOptions options = {.channels = 4}) { restart(std::move(options)); }
-    void restart(ControlOptions options) { control = std::make_unique<CallControl>(std::move(options), outputs, now); }
-
-    void sip(auto what) { control->on_sip({now, std::move(what)}); }
-    void start(std::uint64_t call, const std::string& from, const std::string& to) {
-        sip(SipCallStarted{call, "id-" + std::to_string(call), {from, "pbx", ""}, {to, "pbx", ""}, to, {}, {}});
-    }
-    void media(std::uint64_t call, CallParty party, const Endpoint& endpoint, bool hold = false) {
-        sip(SipCallMedia{call, {{party, endpoint, {{0, "PCMU", 8000, 1, ""}}, hold, false}}});
-    }
-    // INVITE with SDP, 200 with SDP.
-    void establish(std::uint64_t call, const std::string& from, const std::string& to) {
-        start(call, from, to);
-        media(call, CallParty::caller, kCaller);
-        media(call, CallParty::callee, kCallee);
-        sip(SipCallAnswered{call});
-    }
-    void bound(std::uint64_t session, std::uint64_t stream, CallParty sender, TimeNs first = 0) {
-        control->on_worker(
-            {.kind = WorkerEvent::Kind::stream_bound,
-             .sender = sender,
-             .session = session,
-             .stream = stream,
-             .time_ns = first != 0 ? first : now,
-             .flow = sender == CallParty::caller ? FlowKey{kCaller, kCallee, 7} : FlowKey{kCallee, kCaller, 8}});
-    }
-    // The worker answers end_session; the writer answers documents.
-    void answer_workers() {
-        std::vector<std::uint64_t> sessions;
-        for (const auto& decision : outputs.decisions)
-            if (decision.kind == Decision::Kind::end_session) sessions.push_back(decision.session);
-        std::erase_if(outputs.decisions, [](const auto& d) { return d.kind == Decision::Kind::end_session; });
-        for (const std::uint64_t session : sessions)
-            control->on_worker({.kind = WorkerEvent::Kind::session_ended, .session = session});
-    }
-    void answer_writer() {
-        for (const auto& document : std::exchange(outputs.documents, {}))
-            control->on_writer(RecordingStored{document.recording.ident, document.final});
-        for (const std::uint64_t token : std::exchange(outputs.flushes, {})) control->on_writer(Flushed{token});
-    }
-    void pass(double s) {
-        now += static_cast<TimeNs>(s * 1e9);
-        control->on_tick(now);
-    }
-    void bye(std::uint64_t call) {
-        sip(SipCallEnded{call, SipCallEnd::bye, 0});
-        pass(1);
-        answer_workers();
-        answer_writer();
-    }
-    const Recording& last_document() {
-        control->on_tick(now);  // documents that are due are written then
-        return outputs.documents.back().recording;
-    }
-
-    TimeNs now = 1'700'000'000 * kNsPerSecond;
-    Outputs outputs;
-    std::unique_ptr<CallControl> control;
-};
-
-using Types = std::vector<std::string>;
 
 TEST_F(CallControlTest, ACallIsRecordedFromAnswerToByeAndEveryStepIsAnEvent) {
     establish(1, "6145551212", "1111");
@@ -514,6 +411,106 @@ TEST_F(CallControlTest, TheQualityOfAStreamStandsInItsRecording) {
                         .extent_units = 40'000});
     answer_workers();
     EXPECT_EQ(last_document().streams.at(0).quality, quality);
+}
+
+class LegsTest : public CallControlTest {
+protected:
+    LegsTest() : CallControlTest({.device_match = {"^7[0-9]+$"}, .channels = 4}) {}
+    void leg(std::uint64_t call, const char* from, const char* to, const char* source, const char* destination) {
+        sip(SipCallStarted{call,
+                           "id-" + std::to_string(call),
+                           {from, "pbx", ""},
+                           {to, "pbx", ""},
+                           to,
+                           at(source, 5060),
+                           at(destination, 5060)});
+        const auto port = static_cast<std::uint16_t>(10'000 + call);
+        media(call, CallParty::caller, at(source, port));
+        media(call, CallParty::callee, at(destination, port));
+    }
+    void bound_to(std::uint64_t session, std::uint64_t stream) { bound(session, stream, CallParty::caller); }
+    static constexpr const char *kTrunk = "203.0.113.1", *kPbx = "10.0.0.1", *kPhone = "10.0.0.7";
+};
+
+TEST_F(LegsTest, OfTheTwoLegsOfAB2buaTheOneToThePhoneIsRecordedOnce) {
+    leg(1, "5551234", "7001", kTrunk, kPbx);
+    leg(2, "5551234", "7001", kPbx, kPhone);
+    EXPECT_EQ(outputs.types(), (Types{"CALLSTART"}));
+    sip(SipCallAnswered{2});
+    sip(SipCallAnswered{1});
+    EXPECT_EQ(outputs.numbers["ident"], 1u);
+    EXPECT_EQ(last_document().call_id, "id-2");
+    EXPECT_EQ(last_document().session_id, 2u);
+    EXPECT_EQ(
+        std::ranges::count(outputs.decisions, 1u,
+                           [](const Decision& d) { return d.kind == Decision::Kind::end_session ? d.session : 0u; }),
+        1)
+        << "nothing of the other leg is stored";
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    EXPECT_EQ(control->active_calls(), 1u) << "the phone's own leg tells";
+    sip(SipCallEnded{2, SipCallEnd::bye, 0});
+    pass(1), answer_workers(), answer_writer();
+    EXPECT_EQ(outputs.types(),
+              (Types{"CALLSTART", "RECORDINGSTARTED", "CALLSTOP", "RECORDINGSTOPPED", "RECORDINGUPDATE"}));
+    EXPECT_TRUE(control->idle());
+}
+
+TEST_F(LegsTest, InWhateverOrderTheyAreSeenAndWhoeverCalls) {
+    leg(1, "5551234", "7001", kPbx, kPhone);
+    leg(2, "5551234", "7001", kTrunk, kPbx);
+    sip(SipCallAnswered{1});
+    EXPECT_EQ(last_document().call_id, "id-1");
+    leg(3, "7002", "0049", kPhone, kPbx);
+    leg(4, "7002", "0049", kPbx, kTrunk);
+    sip(SipCallAnswered{3});
+    EXPECT_EQ(last_document().call_id, "id-3");
+    EXPECT_EQ(outputs.numbers["ident"], 2u);
+    EXPECT_EQ(control->active_calls(), 2u);
+}
+
+TEST_F(LegsTest, CallsThatAreAlikeAndPassThroughNoHostAreTwo) {
+    leg(1, "anonymous", "7001", kTrunk, kPbx);
+    leg(2, "anonymous", "7001", kTrunk, kPbx);
+    EXPECT_EQ(control->active_calls(), 2u);
+    sip(SipCallAnswered{1});
+    leg(3, "anonymous", "7001", kPbx, kPhone);  // of the second: the first is answered
+    EXPECT_EQ(control->active_calls(), 2u);
+    pass(11);
+    leg(4, "anonymous", "7001", "10.0.0.9", kPbx);  // too late to be of any
+    EXPECT_EQ(control->active_calls(), 3u);
+    leg(5, "5550000", "7001", kPbx, kPhone);
+    EXPECT_EQ(control->active_calls(), 4u) << "another caller";
+}
+
+// manual: MAXRECORDSILENCE. The writer hears; the shortest limit of the session's recordings is asked for.
+TEST_F(CallControlTest, SilenceEndsTheRecordingsWhoseLimitItReaches) {
+    establish(1, "a", "1111");
+    bound(1, 500, CallParty::caller);
+    EXPECT_TRUE(outputs.commands.empty()) << "nobody asked";
+    FieldUpdate fields;
+    fields.max_record_silence_s = 10;
+    EXPECT_EQ(control->call_start({.device_id = "1111"}, fields, now), CallOutcome::ok);
+    auto watch = std::get<WatchSilence>(outputs.commands.back());
+    EXPECT_EQ(watch.limit_ns, 10 * kNsPerSecond);
+    EXPECT_EQ(watch.since_ns, now);
+    EXPECT_FALSE(watch.payloads.empty());
+    fields.max_record_silence_s = 4;
+    EXPECT_EQ(control->record_start({.device_id = "1111"}, fields, now), CallOutcome::ok);
+    EXPECT_EQ(std::get<WatchSilence>(outputs.commands.back()).limit_ns, 4 * kNsPerSecond);
+    const TimeNs since = now;
+    pass(4.5);
+    outputs.documents.clear();
+    control->on_writer(SessionSilent{1, since});
+    EXPECT_EQ(std::get<WatchSilence>(outputs.commands.back()).limit_ns, 10 * kNsPerSecond) << "the other's is to come";
+    ASSERT_FALSE(outputs.documents.empty());
+    EXPECT_EQ(outputs.documents.back().recording.ended_by, "max_record_silence");
+    EXPECT_EQ(outputs.documents.back().recording.stop_ns, since + 4 * kNsPerSecond);
+    pass(6);
+    control->on_writer(SessionSilent{1, since});
+    answer_workers();
+    EXPECT_EQ(outputs.documents.back().recording.ended_by, "max_record_silence");
+    EXPECT_EQ(outputs.documents.back().recording.stop_ns, since + 10 * kNsPerSecond);
+    EXPECT_EQ(control->active_calls(), 1u);
 }
 
 }  // namespace

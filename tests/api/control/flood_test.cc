@@ -34,6 +34,7 @@ public:
         if (command.recording.state == RecordingState::stored) stored.push_back(std::move(command));
     }
     void flush(std::uint64_t) override { ++flushes; }
+    void command_writer(WriterCommand&&) override {}
     void publish(const api::Event& event) override { ++events[event.type]; }
     void forget_sip_call(std::uint64_t) override {}
     std::uint64_t next_number(const std::string& series) override { return ++numbers[series]; }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "capture/source/capture_file.h"
 
+#include <array>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -29,13 +31,16 @@ Read read(const Bytes& body) {
     auto opened = open_capture_file(file.path());
     if (!opened) return {.error = "not opened: " + opened.error().message};
     Read result;
-    while (const Packet* packet = (*opened)->next()) {
-        result.packets.emplace_back(packet->data, packet->data + packet->captured_bytes);
-        result.times.push_back(packet->time_ns);
-        result.links.push_back(packet->link);
-        result.wire_bytes.push_back(packet->wire_bytes);
+    std::array<Packet, 64> burst;
+    while (const std::size_t count = (*opened)->read(burst)) {
+        for (const Packet& packet : std::span(burst).first(count)) {
+            result.packets.emplace_back(packet.data, packet.data + packet.captured_bytes);
+            result.times.push_back(packet.time_ns);
+            result.links.push_back(packet.link);
+            result.wire_bytes.push_back(packet.wire_bytes);
+        }
     }
-    EXPECT_EQ((*opened)->next(), nullptr);
+    EXPECT_EQ((*opened)->read(burst), 0u);
     result.error = (*opened)->error();
     return result;
 }

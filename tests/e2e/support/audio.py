@@ -70,13 +70,23 @@ class Wav:
 
 
 def find_run(channel, samples, around, jitter):
-    """Sample offset at which `samples` stand exactly in the channel, within jitter of `around`, or None."""
+    """Sample offset at which `samples` stand exactly in the channel, within jitter of `around`, or None.
+
+    Samples that are placed some later than they were captured may reach past the end of the recording: they are cut
+    there, and their first half at least must stand at the channel's end.
+    """
     low = max(0, around - jitter)
     high = around + jitter + len(samples) // 2
     position = channel.find(samples, 2 * low, 2 * high)
     while position >= 0 and position % 2:
         position = channel.find(samples, position + 1, 2 * high)
-    return position // 2 if position >= 0 else None
+    if position >= 0:
+        return position // 2
+    end, half = len(channel) // 2, len(samples) // 4
+    for start in range(max(low, end - 2 * half), min(around + jitter, end - half)):
+        if channel[2 * start:] == samples[:2 * (end - start)]:
+            return start
+    return None
 
 
 def match_packets(wav, side, packets, recording_time, jitter_s=0.06):

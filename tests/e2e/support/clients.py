@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Clients of the XML API, the event stream and the WebAPI, written from the manual alone."""
 
+import functools
 import http.client
 import re
 import socket
@@ -10,7 +11,7 @@ import urllib.parse
 import xml.etree.ElementTree as ElementTree
 from xml.sax.saxutils import escape
 
-from support.programs import PATIENCE
+from support.programs import PATIENCE, spantape_json
 
 # Values are escaped, so a closing root tag cannot stand inside a document.
 DOCUMENT_END = re.compile(rb"</(RESULT|CALLCOPYEVENT)>\r\n")
@@ -21,13 +22,37 @@ def request_text(request_type, request_id=1, **parameters):
     return f"<REQUEST><TYPE>{request_type}</TYPE><REQUESTID>{request_id}</REQUESTID>{tags}</REQUEST>\r\n"
 
 
+# What any function may be answered with (manual: Result Codes), beside what its own page names.
+ANY_FUNCTION = {11, 14, 15, 16, 17, 20, 26, 44, 47, 48, 49}
+
+
+@functools.cache
+def functions():
+    """The table of functions, by name."""
+    return {function["name"]: function for function in spantape_json("functions")}
+
+
 class Answer:
-    """A RESULT document."""
+    """A RESULT document; holds nothing that the table of functions does not name, and in its order."""
 
     def __init__(self, text):
         self.text = text
         self.root = ElementTree.fromstring(text)
         assert self.root.tag == "RESULT", text
+        function = functions().get(self["REQUESTTYPE"] or "")
+        if function:
+            self._check(function)
+
+    def _check(self, function):
+        assert self.code in ANY_FUNCTION | set(function["codes"]), self.text[:2000]
+        if function["results"] == ["*"]:
+            return
+        named = [re.compile(re.escape(name).replace(re.escape("#"), "[0-9]+")) for name in function["results"]]
+        place = 0
+        for element in self.root[5:]:
+            while place < len(named) and not named[place].fullmatch(element.tag):
+                place += 1
+            assert place < len(named), f"{element.tag} is not in the table of functions there: {self.text[:2000]}"
 
     def __getitem__(self, tag):
         return self.root.findtext(tag)

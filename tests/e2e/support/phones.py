@@ -31,12 +31,15 @@ class Exchange:
             with self.lock:
                 for call in self.open:
                     call.send_media()
-            due += PACKET_S
+            due = max(due + PACKET_S, time.monotonic() - 0.1)  # a test that was busy meanwhile gets no burst
             time.sleep(max(0, due - time.monotonic()))
 
-    def call(self, device, caller="5551234", answer=True):
-        """A call from an outside party to `device`, answered at once; talks until end()."""
-        call = PhoneCall(self, device, caller)
+    def call(self, device, caller="5551234", answer=True, sound=None, hosts=None, headers=()):
+        """A call from an outside party to `device`, answered at once; talks until end(). sound: its own, of both;
+        hosts: the addresses of "far" and "device"; headers: more lines of its INVITE."""
+        call = PhoneCall(self, device, caller, sound)
+        call.hosts.update(hosts or {})
+        call.more = list(headers)
         call.invite()
         if answer:
             call.answer()
@@ -50,7 +53,8 @@ class Exchange:
 class PhoneCall:
     """One call; `sent` holds the RTP packets of both sides as sent: "far" (the caller's) and "device"."""
 
-    def __init__(self, exchange, device, caller):
+    def __init__(self, exchange, device, caller, sound=None):
+        self.sound = sound
         self.exchange, self.device, self.caller = exchange, device, caller
         number = next(_numbers)
         self.call_id = f"hand-made-{number}-{time.time_ns()}"
@@ -60,6 +64,8 @@ class PhoneCall:
         self.sent = {"far": [], "device": []}
         self.answered = self.ended = 0.0
         self.count = 0
+        self.more = []
+        self.invite_cseq = 1
 
     def _sip(self, sender, lines, body=""):
         source, target = ("far", "device") if sender == "far" else ("device", "far")
@@ -83,19 +89,53 @@ class PhoneCall:
 
     def invite(self):
         self._sip("far", [f"INVITE {self._uri()} SIP/2.0", *self._headers("1 INVITE", False),
-                          f"Contact: <sip:{self.caller}@{self.hosts['far']}>"], self._sdp("far"))
+                          f"Contact: <sip:{self.caller}@{self.hosts['far']}>", *self.more], self._sdp("far"))
+
+    def challenge(self):
+        """The INVITE is answered 407, and comes again, as phones send it that have a password."""
+        self._sip("device", ["SIP/2.0 407 Proxy Authentication Required", *self._headers("1 INVITE"),
+                             'Proxy-Authenticate: Digest realm="pbx", nonce="n"'])
+        self._sip("far", [f"ACK {self._uri()} SIP/2.0", *self._headers("1 ACK")])
+        self._sip("far", [f"INVITE {self._uri()} SIP/2.0", *self._headers("2 INVITE", False),
+                          f"Contact: <sip:{self.caller}@{self.hosts['far']}>",
+                          'Proxy-Authorization: Digest username="a", realm="pbx", nonce="n", response="r"'],
+                  self._sdp("far"))
+        self.invite_cseq = 2
+
+    def request(self, sender, method, cseq, *headers):
+        """Within the dialog, as either side sends it, and its 202."""
+        lines = self._headers(f"{cseq} {method}")
+        if sender == "device":  # its own requests turn From and To around
+            ours, theirs = (next(line for line in lines if line.startswith(name)) for name in ("To: ", "From: "))
+            lines = [line for line in lines if line not in (ours, theirs)]
+            lines += [ours.replace("To: ", "From: "), theirs.replace("From: ", "To: ")]
+        self._sip(sender, [f"{method} {self._uri()} SIP/2.0", *lines, *headers])
+        self._sip("far" if sender == "device" else "device", ["SIP/2.0 202 Accepted", *lines])
+
+    def move(self, side, host):
+        """A re-INVITE by that side: it wants its audio at another address from now on, and sends from there."""
+        self.hosts = {**self.hosts, side: host}
+        self.reinvite()
 
     def answer(self):
-        self._sip("device", ["SIP/2.0 200 OK", *self._headers("1 INVITE"), f"Contact: <{self._uri()}>"],
-                  self._sdp("device"))
-        self._sip("far", [f"ACK {self._uri()} SIP/2.0", *self._headers("1 ACK")])
+        self._sip("device", ["SIP/2.0 200 OK", *self._headers(f"{self.invite_cseq} INVITE"),
+                             f"Contact: <{self._uri()}>"], self._sdp("device"))
+        self._sip("far", [f"ACK {self._uri()} SIP/2.0", *self._headers(f"{self.invite_cseq} ACK")])
         self.answered = time.time()
         with self.exchange.lock:
             self.exchange.open.append(self)
 
+    def reinvite(self):
+        """Within the dialog, as session timers do: whoever joins now sees where the media goes."""
+        self._sip("far", [f"INVITE {self._uri()} SIP/2.0", *self._headers("2 INVITE"),
+                          f"Contact: <sip:{self.caller}@{self.hosts['far']}>"], self._sdp("far"))
+        self._sip("device", ["SIP/2.0 200 OK", *self._headers("2 INVITE"), f"Contact: <{self._uri()}>"],
+                  self._sdp("device"))
+        self._sip("far", [f"ACK {self._uri()} SIP/2.0", *self._headers("2 ACK")])
+
     def send_media(self):
         for side, other, sound in (("far", "device", 0), ("device", "far", 1)):
-            whole = self.exchange.audio[sound]
+            whole = (self.sound or self.exchange.audio)[sound]
             start = self.count * PACKET_SAMPLES % (len(whole) - PACKET_SAMPLES)
             payload = whole[start:start + PACKET_SAMPLES]
             packet = wire.RtpPacket(time.time(), 0, 100 + self.count, 160 * self.count, self.ssrc[side], payload)
@@ -110,8 +150,8 @@ class PhoneCall:
             if self in self.exchange.open:
                 self.exchange.open.remove(self)
         self.ended = time.time()
-        self._sip("far", [f"BYE {self._uri()} SIP/2.0", *self._headers("2 BYE")])
-        self._sip("device", ["SIP/2.0 200 OK", *self._headers("2 BYE")])
+        self._sip("far", [f"BYE {self._uri()} SIP/2.0", *self._headers("3 BYE")])
+        self._sip("device", ["SIP/2.0 200 OK", *self._headers("3 BYE")])
 
     @property
     def duration(self):

@@ -65,6 +65,10 @@ def toml_value(value):
     return str(value)
 
 
+def toml_table(header, values):
+    return "\n".join([header, *(f"{key} = {toml_value(value)}" for key, value in values.items())]) + "\n"
+
+
 class Daemon:
     """One spantaped. Only ever ended by its own process id."""
 
@@ -80,13 +84,15 @@ class Daemon:
             "api": {"xml": "127.0.0.1:0", "events": "127.0.0.1:0"},
             "webapi": {"listen": "127.0.0.1:0", "tls": ""},
         }
+        tables = {section: values for section, values in sections.items() if isinstance(values, list)}
         for section, values in sections.items():
-            settings.setdefault(section, {}).update(values)
+            if section not in tables:
+                settings.setdefault(section, {}).update(values)
         with open(self.config_path, "w", encoding="utf-8") as file:
             for section, values in settings.items():
-                file.write(f"[{section}]\n")
-                for key, value in values.items():
-                    file.write(f"{key} = {toml_value(value)}\n")
+                file.write(toml_table(f"[{section}]", values))
+            for section, each in tables.items():
+                file.writelines(toml_table(f"[[{section}]]", values) for values in each)
         self.process = None
         self.ports = {}
 

@@ -123,7 +123,13 @@ TEST(PayloadTypes, StaticOnesAreKnownWithoutSdp) {
     EXPECT_EQ(table[8], (PayloadFormat{Encoding::pcma, 8000, 1}));
     EXPECT_EQ(table[10], (PayloadFormat{Encoding::l16, 44100, 2}));
     EXPECT_EQ(table[11], (PayloadFormat{Encoding::l16, 44100, 1}));
-    EXPECT_FALSE(table[9].audible());
+    EXPECT_EQ(table[2], (PayloadFormat{Encoding::g726, 8000, 1, 4}));
+    EXPECT_EQ(table[3], (PayloadFormat{Encoding::gsm, 8000, 1}));
+    EXPECT_EQ(table[9], (PayloadFormat{Encoding::g722, 8000, 1}));
+    EXPECT_EQ(table[18], (PayloadFormat{Encoding::g729, 8000, 1}));
+    EXPECT_EQ(table[9].sample_rate_hz(), 16000u);
+    EXPECT_FALSE(table[4].audible());
+    EXPECT_EQ(table[13].encoding, Encoding::comfort_noise);
     EXPECT_FALSE(table[13].audible());
     EXPECT_FALSE(table[96].audible());
 }
@@ -138,6 +144,20 @@ TEST(PayloadTypes, NamesInAnyLetterCaseAndStaticNumbersCanBeRemapped) {
     const auto table = payload_table(mappings);
     EXPECT_EQ(table[0].encoding, Encoding::pcma);
     EXPECT_FALSE(table[101].audible());
+}
+
+TEST(PayloadTypes, CodecsAreKnownByName) {
+    const std::vector<PayloadMapping> mappings = {{96, "G726-24", 8000, 1, ""},
+                                                  {97, "aal2-g726-40", 8000, 1, ""},
+                                                  {100, "OPUS", 16000, 2, ""},
+                                                  {98, "GSM", 8000, 1, ""},
+                                                  {99, "G722", 16000, 1, ""}};  // a wrong clock that some send
+    const auto table = payload_table(mappings);
+    EXPECT_EQ(table[96], (PayloadFormat{Encoding::g726, 8000, 1, 3}));
+    EXPECT_EQ(table[97], (PayloadFormat{Encoding::g726_aal2, 8000, 1, 5}));
+    EXPECT_EQ(table[100], (PayloadFormat{Encoding::opus, 48000, 1}));
+    EXPECT_EQ(table[98], (PayloadFormat{Encoding::gsm, 8000, 1}));
+    EXPECT_EQ(table[99], (PayloadFormat{Encoding::g722, 8000, 1}));
 }
 
 TEST(PayloadTypes, AbsurdMappingsDoNoHarm) {

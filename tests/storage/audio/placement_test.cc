@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <random>
 #include <utility>
@@ -203,16 +204,96 @@ TEST(Placement, LargeStepBackCutsTheOverlap) {
     for (int n = 130; n < 200; ++n) EXPECT_EQ(find_frame(left, n, 0), n * 160L - 4000) << n;
 }
 
-TEST(Placement, ComfortNoiseAndEventsAreSilence) {
+TEST(Placement, EventsAreSilence) {
     Frames frames = even_frames(100);
     for (std::size_t n = 20; n < 40; ++n) {
-        frames[n].payload_type = n < 30 ? kComfortNoise : 101;
+        frames[n].payload_type = 101;
         frames[n].timestamp = frames[20].timestamp;  // an event keeps the timestamp of its beginning
         frames[n].payload = {1, 2, 3, 4};
     }
     const auto left = left_of(frames, 2.0);
     EXPECT_TRUE(silent(left, 20 * 160, 40 * 160));
     for (int n = 40; n < 100; ++n) EXPECT_EQ(find_frame(left, n, n * 160L), n * 160L);
+}
+
+// Audio, comfort noise announced at 20 and sent no more until 40, audio.
+Frames with_noise(std::uint8_t level_db) {
+    Frames frames = even_frames(100);
+    frames[20].payload_type = kComfortNoise;
+    frames[20].payload = {level_db, 0x60};
+    frames.erase(frames.begin() + 21, frames.begin() + 40);
+    for (std::size_t n = 21; n < frames.size(); ++n) frames[n].sequence = static_cast<std::uint16_t>(1000 + n);
+    return frames;
+}
+
+double level_db(const std::vector<std::int16_t>& channel, long from, long to) {
+    double sum = 0;
+    for (long i = from; i < to; ++i) sum += std::pow(channel[static_cast<std::size_t>(i)], 2);
+    return 10 * std::log10(std::max(sum, 1.0) / static_cast<double>(to - from) / (32768.0 * 32768.0));
+}
+
+void expect_audio_around_noise(const std::vector<std::int16_t>& left) {
+    for (int n = 0; n < 100; ++n) {
+        if (n < 20 || n >= 40) {
+            EXPECT_EQ(find_frame(left, n, n * 160L), n * 160L) << n;
+        }
+    }
+}
+
+TEST(Placement, ComfortNoiseIsHeardAtItsLevelUntilTheNextAudio) {
+    for (const std::uint8_t level : {40, 55, 70}) {
+        const auto left = left_of(with_noise(level), 2.0);
+        for (long n = 20; n < 40; ++n) EXPECT_NEAR(level_db(left, n * 160, (n + 1) * 160), -level, 2.5) << n;
+        EXPECT_NEAR(level_db(left, 20 * 160, 40 * 160), -level, 0.5);
+        expect_audio_around_noise(left);
+    }
+}
+
+TEST(Placement, ComfortNoiseIsNeverLoud) {
+    EXPECT_NEAR(level_db(left_of(with_noise(0), 2.0), 20 * 160, 40 * 160), -30, 0.5);
+}
+
+TEST(Placement, ComfortNoiseTakesTheLevelThatWasToldLast) {
+    Frames frames = with_noise(70);
+    Frame update = frames[20];
+    update.arrival_ns += 200 * kNsPerMs;
+    update.timestamp += 1600;
+    update.payload = {50};
+    for (std::size_t n = 21; n < frames.size(); ++n) ++frames[n].sequence;
+    update.sequence = 1021;
+    frames.insert(frames.begin() + 21, update);
+    const auto left = left_of(frames, 2.0);
+    EXPECT_NEAR(level_db(left, 20 * 160, 40 * 160), -50, 0.5);
+    expect_audio_around_noise(left);
+}
+
+// What is missing may be a blackout: nothing is made up for it.
+TEST(Placement, ComfortNoiseDoesNotCoverALoss) {
+    Frames frames = with_noise(50);
+    for (std::size_t n = 21; n < frames.size(); ++n) ++frames[n].sequence;
+    const auto left = left_of(frames, 2.0);
+    EXPECT_TRUE(silent(left, 20 * 160, 40 * 160));
+    expect_audio_around_noise(left);
+}
+
+TEST(Placement, AudioAfterALossIsNotCoveredByTheNoiseThatFollows) {
+    Frames frames = with_noise(50);
+    frames.erase(frames.begin() + 10, frames.begin() + 15);
+    const auto left = left_of(frames, 2.0);
+    EXPECT_TRUE(silent(left, 10 * 160, 15 * 160));
+    EXPECT_NEAR(level_db(left, 20 * 160, 40 * 160), -50, 0.5);
+}
+
+TEST(Placement, MinutesOfComfortNoiseArePlacedAcrossSeconds) {
+    Frames frames = with_noise(50);
+    for (std::size_t n = 21; n < frames.size(); ++n) {
+        frames[n].arrival_ns += 200 * kNsPerSecond;
+        frames[n].timestamp += 200 * 8000;
+    }
+    const auto left = left_of(frames, 202.0);
+    for (long second = 1; second < 200; ++second)
+        EXPECT_NEAR(level_db(left, second * 8000, (second + 1) * 8000), -50, 0.5) << second;
+    EXPECT_EQ(find_frame(left, 99, 201 * 8000L), 200 * 8000L + 99 * 160L);
 }
 
 TEST(Placement, OneByteSilenceDescriptorsAreNotHeard) {

@@ -76,6 +76,21 @@ TEST(RecordingAudio, RelayedMediaWithTheSameSsrcIsMixedOnceAndFillsHoles) {
     for (int n = 0; n < 200; ++n) EXPECT_EQ(find_frame(rendered.left, n, n * 160L), n * 160L) << n;
 }
 
+// A call moves twice, to a phone that answers for a moment only. The first frames at each address are early, the
+// last ones at the address before are late: by their arrival alone they would lie on each other.
+TEST(RecordingAudio, MediaThatMovesToAnotherAddressGoesOnOnOneClock) {
+    const Frames whole = even_frames(260);
+    FakeChunks chunks;
+    Recording recording = recording_of(5.5);
+    for (const auto& [first, last] : {std::pair{0, 100}, {100, 120}, {120, 260}}) {
+        Frames part(whole.begin() + first, whole.begin() + last);
+        for (int n = 0; n < 3; ++n) (part.end() - 1 - n)->arrival_ns += (45 - 15 * n) * kNsPerMs;
+        add_stream(recording, chunks, Side::far, part, 0x1234);
+    }
+    const auto rendered = render(recording, chunks);
+    for (int n = 0; n < 260; ++n) EXPECT_EQ(find_frame(rendered.right, n, n * 160L), n * 160L) << n;
+}
+
 TEST(RecordingAudio, SameSsrcWithOtherMediaIsMixed) {
     Frames other = even_frames(50, 0, 9, 9);
     for (auto& frame : other) std::ranges::fill(frame.payload, 0x3f);
@@ -132,7 +147,7 @@ TEST(RecordingAudio, DamagedChunkIsSilenceAndCounted) {
 
 TEST(RecordingAudio, EncodingNotDecodedYetIsSilenceOfFullLength) {
     Frames frames = even_frames(50);
-    for (auto& frame : frames) frame.payload_type = 18;
+    for (auto& frame : frames) frame.payload_type = 4;  // G.723
     FakeChunks chunks;
     Recording recording = recording_of(1.0);
     add_stream(recording, chunks, Side::device, frames);

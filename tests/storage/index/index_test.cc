@@ -283,7 +283,7 @@ TEST_F(IndexTest, NumbersRiseAndNeverRepeatAcrossReopening) {
 TEST_F(IndexTest, EverythingIsThereAfterReopening) {
     Recording running = recording_of(2, "b");
     running.state = RecordingState::recording;
-    ASSERT_TRUE(index_->put({{chunk_of(5, 0)}, {recording_of(1, "a"), running}, Watermark{9, 1u << 20}}));
+    ASSERT_TRUE(index_->put({{chunk_of(5, 0)}, {recording_of(1, "a"), running}, {}, Watermark{9, 1u << 20}}));
     open();
     EXPECT_EQ(search({}), (Idents{2, 1}));
     EXPECT_EQ(search({{"device_id", "a"}}), (Idents{1}));

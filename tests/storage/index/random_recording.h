@@ -95,6 +95,9 @@ inline Recording any_recording(Random& random) {
     recording.agent_initiated = random() % 2 == 0;
     recording.cti_initiated = random() % 2 == 0;
     for (std::size_t count = random() % 4; count > 0; --count) recording.streams.push_back(any_stream(random));
+    for (std::size_t count = random() % 3; count > 0; --count)
+        recording.blackouts.push_back({any_integer<TimeNs>(random), any_integer<TimeNs>(random)});
+    recording.redacted = any_integer<std::uint64_t>(random);
     recording.dropped_kernel = any_integer<std::uint64_t>(random);
     return recording;
 }
@@ -122,7 +125,8 @@ inline bool same(const Recording& a, const Recording& b) {
         return std::tie(r.ident, r.global_call_id, r.core_id, r.session_id, r.state, r.ended_by, r.start_ns, r.stop_ns,
                         r.device_id, r.device_alias, r.sys_user, r.crm_user, r.station, r.group, r.gate, r.ani, r.dnis,
                         r.call_id, r.call_instance, r.user, r.direction, r.filename, r.agent_id, r.priority,
-                        r.keep_days, r.archive_action, r.channel, r.agent_initiated, r.cti_initiated, r.dropped_kernel);
+                        r.keep_days, r.archive_action, r.channel, r.agent_initiated, r.cti_initiated, r.dropped_kernel,
+                        r.blackouts, r.redacted);
     };
     return members(a) == members(b) &&
            std::equal(a.streams.begin(), a.streams.end(), b.streams.begin(), b.streams.end(),

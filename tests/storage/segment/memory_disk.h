@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // A disk in memory that completes operations late and in any order, fails as told, tears what fails, and at a power
-// cut keeps what was synced and any of the rest, block by block. Outlives the writer that runs on it.
+// cut keeps what was synced and any of the rest: each block of what was written, each cut and each removal of a file by
+// itself. Outlives the writer that runs on it.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +24,8 @@ namespace spantape {
 
 class MemoryDisk {
 public:
-    enum class Operation { create, write, sync };
+    enum class Operation { create, write, sync, truncate };
+    static constexpr int kShort = -1;  // of a write: some of it is written, and no error
 
     explicit MemoryDisk(std::uint64_t seed) : random(seed) {}
 
@@ -33,6 +35,7 @@ public:
         std::vector<std::byte> durable;  // what survives for certain
         bool open = true;
         bool removed = false;
+        std::vector<std::byte> cut;  // what lay behind the end before it was cut; the cut may not be durable
     };
 
     // Asked for each operation; not 0: it fails with this errno.
@@ -49,13 +52,14 @@ public:
     // The files as after a power cut, into a directory of the real file system.
     void dump_after_power_cut(const std::string& directory) {
         for (const File& file : files) {
-            if (file.removed) continue;
+            if (file.removed && below(2) == 0) continue;
             std::vector<std::byte> image = file.durable;
             image.resize(std::min(file.now.size(), file.durable.size()));
             for (std::size_t at = 0; at < image.size(); at += kBlockBytes) {
                 const std::size_t bytes = std::min<std::size_t>(kBlockBytes, image.size() - at);
                 if (below(2) == 0) std::memcpy(image.data() + at, file.now.data() + at, bytes);
             }
+            if (below(2) == 0) image.insert(image.end(), file.cut.begin(), file.cut.end());
             write_file(directory, file.path, image);
         }
     }
@@ -83,7 +87,8 @@ public:
         for (const auto& file : disk_.files) {
             if (file.path == path && !file.removed) return fail("{}: exists", path);
         }
-        if (const int error = disk_.fault(MemoryDisk::Operation::create)) return fail("{}: {}", path, strerror(error));
+        if (const int error = disk_.fault(MemoryDisk::Operation::create); error > 0)
+            return fail("{}: {}", path, strerror(error));
         MemoryDisk::File file;
         file.path = path;
         file.now.resize(bytes);
@@ -95,6 +100,10 @@ public:
     Result<> truncate(int file, std::uint64_t bytes) override {
         EXPECT_TRUE(at(file).open);
         for (const Pending& operation : pending_) EXPECT_NE(operation.file, file) << "cut with operations under way";
+        if (const int error = disk_.fault(MemoryDisk::Operation::truncate); error > 0)
+            return fail("cut: {}", strerror(error));
+        const auto& now = at(file).now;
+        if (bytes < now.size()) at(file).cut.assign(now.begin() + static_cast<std::ptrdiff_t>(bytes), now.end());
         at(file).now.resize(bytes);
         at(file).durable.resize(bytes);
         return {};
@@ -145,7 +154,7 @@ private:
     MemoryDisk::File& at(int file) { return disk_.files.at(static_cast<std::size_t>(file)); }
 
     std::int64_t complete_sync(const Pending& done) {
-        if (const int error = disk_.fault(MemoryDisk::Operation::sync)) return -error;
+        if (const int error = disk_.fault(MemoryDisk::Operation::sync); error > 0) return -error;
         at(done.file).durable = done.bytes;
         return 0;
     }
@@ -154,7 +163,7 @@ private:
         const int error = disk_.fault(MemoryDisk::Operation::write);
         const std::size_t bytes = error == 0 ? done.bytes.size() : disk_.below(done.bytes.size());
         std::memcpy(at(done.file).now.data() + done.offset, done.bytes.data(), bytes);
-        return error == 0 ? static_cast<std::int64_t>(bytes) : -error;
+        return error <= 0 ? static_cast<std::int64_t>(bytes) : -error;
     }
 
     MemoryDisk& disk_;

@@ -29,16 +29,9 @@ Recording document(std::uint64_t ident, std::uint64_t session, RecordingState st
 
 Result<> append_document(SegmentWriter& writer, const Recording& recording) {
     const std::string json = to_json(recording);
-    RecordHeader header;
-    header.kind = RecordKind::recording;
-    header.header_bytes = sizeof header;
-    header.total_bytes = static_cast<std::uint32_t>(sizeof header + json.size());
-    header.recording = recording.ident;
-    header.session_id = recording.session_id;
-    auto room = writer.reserve(header.total_bytes);
+    auto room = writer.reserve(static_cast<std::uint32_t>(document_record_bytes(json)));
     if (!room) return std::unexpected(room.error());
-    std::memcpy(room->data(), &header, sizeof header);
-    std::memcpy(room->data() + sizeof header, json.data(), json.size());
+    write_document(*room, recording, json);
     writer.commit();
     return {};
 }

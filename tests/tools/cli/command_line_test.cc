@@ -39,22 +39,23 @@ TEST(CommandLine, VersionAndHelpAreNoErrors) {
     const auto help = parse({"--help"});
     ASSERT_FALSE(help);
     EXPECT_EQ(help.error().exit_status, kFine);
-    for (const char* name : {"record", "calls", "devices", "channels", "status", "watch", "export", "send"}) {
+    for (const char* name :
+         {"record", "calls", "devices", "channels", "status", "verify", "rebuild", "watch", "export", "send"}) {
         EXPECT_NE(help.error().text.find(std::string("\n  ") + name), std::string::npos) << name;
         const auto own = parse({name, "--help"});
         ASSERT_FALSE(own) << name;
         EXPECT_EQ(own.error().exit_status, kFine) << name;
         EXPECT_NE(own.error().text.find("--"), std::string::npos) << name;
     }
-    EXPECT_EQ(help.error().text.find("verify"), std::string::npos);
+    EXPECT_EQ(help.error().text.find("cav"), std::string::npos);
 }
 
 TEST(CommandLine, UnknownCommandsAndOptionsAreWrongUsageAndNamed) {
     expect_wrong_usage({}, "subcommand");
-    for (const char* name : {"verify", "rebuild", "cav", "recrod"}) expect_wrong_usage({name, "x"}, name);
+    for (const char* name : {"cav", "recrod"}) expect_wrong_usage({name, "x"}, name);
     expect_wrong_usage({"calls", "--nonsense"}, "--nonsense");
     expect_wrong_usage({"record"}, "FILE");
-    expect_wrong_usage({"record", "a.pcap", "--format", "mp3"}, "mp3");
+    expect_wrong_usage({"record", "a.pcap", "--format", "doc"}, "doc");
     expect_wrong_usage({"record", "a.pcap", "--channels", "0"}, "channels");
     expect_wrong_usage({"record", "a.pcap", "--match", "(10"}, "(10");
     expect_wrong_usage({"export"}, "ID");
@@ -62,6 +63,8 @@ TEST(CommandLine, UnknownCommandsAndOptionsAreWrongUsageAndNamed) {
     expect_wrong_usage({"export", "12a"}, "12a");
     expect_wrong_usage({"export", "1", "--store", "d", "--webapi", "h:1"}, "--store");
     expect_wrong_usage({"devices", "extra"}, "extra");
+    expect_wrong_usage({"terminology", "agent"}, "'agent' is no NAME=VALUE");
+    expect_wrong_usage({"terminology", "=x"}, "'=x' is no NAME=VALUE");
 }
 
 TEST(CommandLine, WrongValuesAreNamed) {
@@ -84,6 +87,8 @@ TEST(CommandLine, RecordTakesFilesBeforeAndAfterOptions) {
     EXPECT_TRUE(command.json);
     EXPECT_EQ(parsed<RecordCommand>({"record", "a.pcap"}).out, ".");
     EXPECT_EQ(parsed<RecordCommand>({"record", "a.pcap", "--format", "none"}).format, kNoAudio);
+    EXPECT_EQ(parsed<RecordCommand>({"record", "a.pcap", "--format", "mp3"}).format, "mp3");
+    EXPECT_EQ(parsed<ExportCommand>({"export", "1", "--format", "ogg"}).format, "ogg");
     expect_wrong_usage({"export", "1", "--format", "none"}, "none");
 }
 
@@ -101,6 +106,14 @@ TEST(CommandLine, CallsFiltersBecomeTheQuery) {
     EXPECT_EQ(command.query.limit, 7U);
 }
 
+TEST(CommandLine, VerifyAndRebuildWantAStore) {
+    EXPECT_EQ(parsed<VerifyCommand>({"verify", "/s"}).store, "/s");
+    EXPECT_TRUE(parsed<VerifyCommand>({"verify", "/s", "--json"}).json);
+    EXPECT_EQ(parsed<RebuildCommand>({"rebuild", "/s"}).store, "/s");
+    expect_wrong_usage({"verify"}, "STORE");
+    expect_wrong_usage({"rebuild"}, "STORE");
+}
+
 TEST(CommandLine, ServersDefaultToLoopback) {
     EXPECT_EQ(parsed<DevicesCommand>({"devices"}).server, "127.0.0.1:5620");
     EXPECT_EQ(parsed<ChannelsCommand>({"channels", "--all"}).server, "127.0.0.1:5620");
@@ -110,6 +123,32 @@ TEST(CommandLine, ServersDefaultToLoopback) {
     const auto exported = parsed<ExportCommand>({"export", "46", "47"});
     EXPECT_EQ(exported.webapi, "127.0.0.1:2012");
     EXPECT_EQ(exported.idents, (std::vector<std::uint64_t>{46, 47}));
+}
+
+TEST(CommandLine, PurgeLockAndUnlockTakeIdentsAndAReason) {
+    const auto purge = parsed<KeepCommand>({"purge", "4", "5"});
+    EXPECT_EQ(purge.act, KeepCommand::Act::purge);
+    EXPECT_EQ(purge.idents, (std::vector<std::uint64_t>{4, 5}));
+    EXPECT_EQ(purge.server, kDefaultServer);
+    const auto lock = parsed<KeepCommand>({"lock", "4", "--reason", "case 7", "--store", "/s"});
+    EXPECT_EQ(lock.act, KeepCommand::Act::lock);
+    EXPECT_EQ(lock.reason, "case 7");
+    EXPECT_EQ(lock.store, "/s");
+    EXPECT_EQ(parsed<KeepCommand>({"unlock", "4", "--reason", "x"}).act, KeepCommand::Act::unlock);
+    expect_wrong_usage({"lock", "4"}, "--reason");
+    expect_wrong_usage({"purge"}, "ID");
+    expect_wrong_usage({"purge", "x"}, "'x' is no ident");
+    expect_wrong_usage({"purge", "4", "--store", "/s", "--server", "h:1"}, "--store");
+}
+
+TEST(CommandLine, AuditFiltersOrChecks) {
+    const auto shown = parsed<AuditCommand>({"audit", "--from", "1767225600", "--who", "webapi", "--what", "EXPORT"});
+    EXPECT_EQ(shown.from_ns, 1'767'225'600 * kNsPerSecond);
+    EXPECT_EQ(shown.who, "webapi");
+    EXPECT_EQ(shown.what, "EXPORT");
+    EXPECT_FALSE(shown.check);
+    EXPECT_TRUE(parsed<AuditCommand>({"audit", "--check", "--key", "k.pub"}).check);
+    expect_wrong_usage({"audit", "--key", "k.pub"}, "--check");
 }
 
 }  // namespace

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "api/functions/exports.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "api/functions/functions.h"
+
+namespace spantape::api {
+
+namespace {
+
+constexpr std::size_t kMostRecordings = 1000;  // in one export
+
+std::unexpected<NoExport> none(ResultCode code, std::string message) {
+    return std::unexpected(NoExport{code, std::move(message)});
+}
+
+}  // namespace
+
+ExportResult<Recording> recording_by_field(const ExportSource& source, std::string field, const std::string& id) {
+    std::ranges::transform(field, field.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (!column(Recording{}, field).known)
+        return none(ResultCode::API_INVALID_MESSAGE_FORMAT,
+                    fmt::format("UNIQUEFIELD '{}' is no field of recordings", field));
+    if (field == "ident") {
+        const auto number = parse_integer(id);
+        if (!number)
+            return none(ResultCode::API_INVALID_MESSAGE_FORMAT, fmt::format("UNIQUEID must be a number, is '{}'", id));
+        auto found = recordings_by_ident(source, id);
+        if (!found) return std::unexpected(found.error());
+        return std::move(found->front());
+    }
+    RecordingQuery query;
+    query.equal.emplace_back(field, id);
+    query.limit = 1;
+    if (!source.visible.all) query.keep = [&](const Recording& recording) { return source.visible.sees(recording); };
+    auto found = source.index.search(query);
+    if (!found) return none(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message);
+    if (found->empty())
+        return none(ResultCode::API_FILE_NOT_FOUND, fmt::format("there is no recording whose {} is '{}'", field, id));
+    return std::move(found->front());
+}
+
+ExportResult<std::vector<Recording>> recordings_by_ident(const ExportSource& source, const std::string& idents) {
+    std::vector<Recording> recordings;
+    for (std::size_t at = 0; at <= idents.size();) {
+        const std::size_t comma = std::min(idents.find(',', at), idents.size());
+        std::string text = idents.substr(at, comma - at);
+        text.erase(0, std::min(text.find_first_not_of(' '), text.size()));
+        text.erase(text.find_last_not_of(' ') + 1);
+        at = comma + 1;
+        const auto ident = parse_integer(text);
+        if (!ident || *ident <= 0)
+            return none(ResultCode::API_INVALID_MESSAGE_FORMAT,
+                        fmt::format("IDENT must be record numbers, separated by commas; '{}' is none", text));
+        if (recordings.size() == kMostRecordings)
+            return none(ResultCode::API_INVALID_MESSAGE_FORMAT,
+                        fmt::format("IDENT names more than {} recordings", kMostRecordings));
+        auto found = source.index.recording(static_cast<std::uint64_t>(*ident));
+        if (!found) return none(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message);
+        if (!*found) return none(ResultCode::API_FILE_NOT_FOUND, fmt::format("there is no recording {}", *ident));
+        if (!source.visible.sees(**found)) {
+            Reply hidden = not_visible((*found)->ident);
+            return none(hidden.code, std::move(hidden.message));
+        }
+        recordings.push_back(std::move(**found));
+    }
+    return recordings;
+}
+
+Result<std::unique_ptr<ExportedFile>> open_export(const ExportSource& source, const Recording& recording,
+                                                  MediaFormat format, TimeNs now_ns) {
+    auto audio = RecordingAudio::open(source.index, source.segments, recording, now_ns);
+    if (!audio) return std::unexpected(audio.error());
+    return open_audio_file(format, std::move(*audio));
+}
+
+Result<std::unique_ptr<ExportedFile>> open_combined_export(const ExportSource& source,
+                                                           const std::vector<Recording>& recordings, MediaFormat format,
+                                                           TimeNs now_ns) {
+    std::vector<std::unique_ptr<RecordingAudio>> parts;
+    for (const Recording& recording : recordings) {
+        auto audio = RecordingAudio::open(source.index, source.segments, recording, now_ns);
+        if (!audio) return std::unexpected(audio.error());
+        parts.push_back(std::move(*audio));
+    }
+    auto combined = one_after_the_other(std::move(parts));
+    if (!combined) return std::unexpected(combined.error());
+    return open_audio_file(format, std::move(*combined));
+}
+
+std::string export_name(const Recording& recording, MediaFormat format) {
+    const std::size_t slash = recording.filename.rfind('/');
+    std::string name =
+        slash == std::string::npos ? fmt::to_string(recording.ident) : recording.filename.substr(slash + 1);
+    if (name.ends_with(".wav")) name.resize(name.size() - 4);  // FILENAME is of a WAV file
+    return fmt::format("{}.{}", name, media_kind(format).name);
+}
+
+std::string combined_export_name(const std::vector<Recording>& recordings, MediaFormat format) {
+    if (recordings.size() == 1) return export_name(recordings.front(), format);
+    return fmt::format("recordings-{}-{}.{}", recordings.front().ident, recordings.back().ident,
+                       media_kind(format).name);
+}
+
+}  // namespace spantape::api
