@@ -165,7 +165,8 @@ void Worker::bind(std::uint32_t slot, SessionMatch match, bool relay_copy) {
     if (session->streams.size() >= (match.exact ? kExactStreamsPerSession : kStreamsPerSession)) return;
     const CallParty sender = relay_copy || match.exact ? match.sender : refine_sender(stream, match);
     if (stream.state == StreamState::look_back) {
-        if (session->from_ns != 0) forget_frames_before(stream, session->from_ns);
+        // On trial, some session claims its frames already.
+        if (session->from_ns != 0 && !stream.on_trial) forget_frames_before(stream, session->from_ns);
         begin_with_oldest(stream);
         stream.first_arrival_ns = std::max(stream.first_arrival_ns, session->from_ns);
     }

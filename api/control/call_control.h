@@ -290,6 +290,7 @@ private:
 
     // call_control.cc
     CallOutcome reconsider(Call& call, TimeNs now_ns);
+    CallOutcome begin_call(const DeviceAddress& who, const FieldUpdate& fields, TimeNs now_ns, TimeNs media_from_ns);
     CallOutcome record_new_call(const DeviceAddress& who, Device& on, const FieldUpdate& fields, TimeNs now_ns);
     Device& device(const std::string& id);
     void note_idle(const Call& call);
@@ -298,7 +299,7 @@ private:
     void end_without_media(Call& call);
     CallPtr new_call(Device& on, TimeNs now_ns, bool from_beginning = false);
     void forget_ended_calls(Device& on);
-    void watch_device(Call& call, const Device& on);
+    void watch_device(Call& call, const Device& on, TimeNs from_ns);
     void publish(const char* type, const Call& call, const Recording* recording);
 
     ControlOptions options_;

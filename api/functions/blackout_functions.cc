@@ -10,13 +10,6 @@ namespace spantape::api {
 
 namespace {
 
-Reply sent(const Request& request, const CallControl& control, const std::string& notes) {
-    Reply reply;
-    reply.message =
-        fmt::format("{} sent to all of the following cores: {}{}", request.type, control.options().core_id, notes);
-    return reply;
-}
-
 Reply reply_to(CallOutcome outcome, const Request& request, const CallControl& control, const std::string& notes) {
     switch (outcome) {
         case CallOutcome::device_invalid:
@@ -28,7 +21,7 @@ Reply reply_to(CallOutcome outcome, const Request& request, const CallControl& c
         case CallOutcome::no_blackout:
             return refused(ResultCode::API_BLACKOUT_INVALID_STATE, "There is no blackout to stop" + notes);
         default:
-            return sent(request, control, notes);
+            return sent_to_cores(request, control, notes);
     }
 }
 

@@ -9,13 +9,6 @@ namespace spantape::api {
 
 namespace {
 
-Reply sent_to_cores(const Request& request, const CallControl& control, const std::string& notes) {
-    Reply reply;
-    reply.message =
-        fmt::format("{} sent to all of the following cores: {}{}", request.type, control.options().core_id, notes);
-    return reply;
-}
-
 Reply reply_to(CallOutcome outcome, const Request& request, const CallControl& control, const std::string& notes) {
     switch (outcome) {
         case CallOutcome::device_invalid:

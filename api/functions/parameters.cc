@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include <fmt/format.h>
+
 namespace spantape::api {
 
 std::string_view user_parameter(std::size_t index) {
@@ -48,6 +50,13 @@ CallParameters call_parameters(const Parameters& parameters) {
     fields.max_record_silence_s = parameters.integer32("MAXRECORDSILENCE");
     read.notes = parameters.notes();
     return read;
+}
+
+Reply sent_to_cores(const Request& request, const CallControl& control, const std::string& notes) {
+    Reply reply;
+    reply.message =
+        fmt::format("{} sent to all of the following cores: {}{}", request.type, control.options().core_id, notes);
+    return reply;
 }
 
 }  // namespace spantape::api

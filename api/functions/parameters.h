@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// What the call functions have in common: whom they mean, and the fields that they set.
+// What the functions of calls and blackouts have in common: whom they mean, the fields that they set, what they answer.
 #pragma once
 
 #include <string>
@@ -23,5 +23,8 @@ CallParameters call_parameters(const Parameters& parameters);
 
 // DEVICEID, DEVICEALIAS, SYS_USER, CRM_USER, STATIONNAME, CALLINSTANCE: those that were given, whole.
 DeviceAddress device_address(const Parameters& parameters);
+
+// API_OK as the manual's functions of calls and blackouts say it.
+Reply sent_to_cores(const Request& request, const CallControl& control, const std::string& notes);
 
 }  // namespace spantape::api

@@ -7,7 +7,7 @@ import pytest
 
 from support import audio, programs
 from support.clients import Subscriber, WebClient
-from support.dark import noise
+from support.dark import noise, recording_of
 
 SILENCE = b"\xff"  # of G.711 mu-law
 
@@ -28,11 +28,6 @@ def events(daemon):
     subscriber.close()
 
 
-def recording(daemon, update):
-    return next(r for r in programs.spantape_json("calls", "--store", daemon.store)
-                if r["ident"] == int(update.data["RECORDID"]))
-
-
 def quiet_from(second):
     """Both sides loud until then, in step; behind it one of them is silent, and the other nearly."""
     loud = noise(60)
@@ -47,7 +42,7 @@ def test_silence_on_both_sides_ends_a_recording(daemon, exchange, events, xml):
         events.wait_type("RECORDINGSTARTED", device)
         assert xml.ask("CALLSTART", DEVICEID=device, MAXRECORDSILENCE=2)["RESULTMSG"].startswith("CALLSTART sent")
     update = events.wait_type("RECORDINGUPDATE", "7001", timeout_s=15)
-    told = recording(daemon, update)
+    told = recording_of(daemon, update)
     assert told["ended_by"] == "max_record_silence"
     assert told["duration"] == pytest.approx(4, abs=0.3)
     assert len(audio.Wav(WebClient(daemon.ports["webapi"]).export("ident", update.data["RECORDID"])).channels) == 2
@@ -70,7 +65,7 @@ def test_a_recording_of_lower_priority_gives_way(daemon, exchange, events, xml):
     assert xml.ask("RECORDSTART", DEVICEID="7013").code == 3  # its priority is 0, too
     assert xml.ask("RECORDSTART", DEVICEID="7013", PRIORITY=3).code == 20
     update = events.wait_type("RECORDINGUPDATE", "7012")
-    told = recording(daemon, update)
+    told = recording_of(daemon, update)
     assert told["ended_by"] == "pre_empted" and told["ledger"]["stored"] > 50
     wav = audio.Wav(WebClient(daemon.ports["webapi"]).export("ident", update.data["RECORDID"]))
     assert wav.duration == pytest.approx(told["duration"], abs=0.05)
@@ -80,4 +75,4 @@ def test_a_recording_of_lower_priority_gives_way(daemon, exchange, events, xml):
         call.end()
     for device in ("7011", "7013"):
         update = events.wait_type("RECORDINGUPDATE", device)
-        assert recording(daemon, update)["ended_by"] == "bye"
+        assert recording_of(daemon, update)["ended_by"] == "bye"

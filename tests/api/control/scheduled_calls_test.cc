@@ -81,6 +81,13 @@ TEST_F(ScheduledCallsTest, WhatWasSaidBeforeRecordstartIsNotStored) {
     outputs.decisions.clear();
     establish(2, "a", "1111");
     for (const Decision& decision : outputs.decisions) EXPECT_EQ(decision.from_ns, 0);
+
+    // Of a phone whose calls SIP does not show, it is the same.
+    sip(SipRegistered{"3333", kCallee.ip, "3333", 3600});
+    outputs.decisions.clear();
+    EXPECT_EQ(control->record_start({.device_id = "3333"}, {}, now), CallOutcome::ok);
+    ASSERT_EQ(decisions(Decision::Kind::watch), 1u);
+    EXPECT_EQ(outputs.decisions.back().from_ns, now);
 }
 
 TEST_F(ScheduledCallsTest, ACallThatIsNotWatchedForGoesOnAndCanBeRecordedMuchLater) {
