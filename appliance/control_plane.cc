@@ -121,8 +121,12 @@ public:
         if (const auto resumed = functions_.resume_blackouts(); !resumed)
             options.log("error", "blackouts that ran do not go on: " + resumed.error().message);
         for (WorkerLinks* worker : links_.workers) to_workers_.emplace_back(worker->decisions);
-        for (const Worker* capture : links_.captures)
-            if (!capture->sources().empty()) ++workers_reading_;
+        for (std::size_t worker = 0; worker < links_.captures.size(); ++worker)
+            if (links_.captures[worker]->sources().empty())
+                control_.on_worker(
+                    {.kind = WorkerEvent::Kind::source_ended, .worker = static_cast<std::uint16_t>(worker)});
+            else
+                ++workers_reading_;
     }
 
     ~Plane() override { pool_.join(); }
@@ -304,11 +308,11 @@ private:
     }
     void on_worker(std::size_t worker, const WorkerEvent& event) {
         clock_at_least(event.time_ns);
+        control_.on_worker(event);
         if (event.kind == WorkerEvent::Kind::source_ended) {
             if (--workers_reading_ == 0) sources_ended();
             return;
         }
-        control_.on_worker(event);
         if (event.token != 0) decide(worker, {.kind = Decision::Kind::sync, .token = event.token});
     }
     void on_writer(const WriterEvent& event) {

@@ -93,13 +93,17 @@ bool Worker::step() {
     flush_events();
     bool worked = take_decisions();
     take_returned();
+    const bool by_wall_clock = live_ || sources_.empty();
+    TimeNs reached_ns = by_wall_clock ? wall_clock_ns() : 0;
     for (const auto& source : sources_) {
         const std::size_t count = source->poll(burst_);
         if (count == 0) continue;
+        // A full burst may have others of its time behind it.
+        if (count == burst_.size()) reached_ns = std::min(reached_ns, burst_.back().time_ns);
         process(std::span(burst_).first(count), source->lossless());
         worked = true;
     }
-    if (live_ || sources_.empty()) advance_clock(wall_clock_ns(), false);
+    if (by_wall_clock) advance_clock(reached_ns, false);
     if (!ends_pending_.empty()) push_ends();
     publish_tally();
     return announce_end() || worked;

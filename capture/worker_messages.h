@@ -39,7 +39,7 @@ struct WorkerEvent {
         stream_left,    // `stream` does no longer belong to `session`; counters as of now
         session_ended,  // answers end_session: all `end` records are on their rings
         session_quiet,  // no frame of `session` came to this worker since `time_ns`, for media_timeout at least
-        tick,           // the capture clock is at `time_ns`
+        tick,           // the capture clock is at `time_ns`: what was captured before was seen
         source_ended,   // nothing more will come to this worker; `time_ns` is its last packet's
     };
     Kind kind = Kind::tick;

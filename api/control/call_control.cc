@@ -3,6 +3,7 @@
 #include "api/control/call_control.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -63,7 +64,8 @@ CallControl::CallControl(ControlOptions options, ControlOutputs& outputs, TimeNs
       outputs_(outputs),
       directory_(directory),
       channels_(options_.channels, now_ns),
-      now_ns_(now_ns) {
+      now_ns_(now_ns),
+      reached_ns_(options_.workers, 0) {
     for (const auto& pattern : options_.device_match) device_match_.emplace_back(pattern, std::regex::optimize);
 }
 
@@ -90,7 +92,14 @@ void CallControl::on_sip(const SipEvent& event) {
 }
 
 void CallControl::on_worker(const WorkerEvent& event) {
-    if (event.kind == WorkerEvent::Kind::tick) return on_tick(event.time_ns);
+    if (event.kind == WorkerEvent::Kind::tick) {
+        reached_ns_[event.worker] = std::max(reached_ns_[event.worker], event.time_ns);
+        advance(event.time_ns);
+        while (write_due_document()) {
+        }
+        return;
+    }
+    if (event.kind == WorkerEvent::Kind::source_ended) reached_ns_[event.worker] = std::numeric_limits<TimeNs>::max();
     const auto at = sessions_.find(event.session);
     if (at == sessions_.end()) return;
     const std::shared_ptr<Session> session = at->second;
@@ -127,18 +136,14 @@ void CallControl::on_writer(const WriterEvent& event) {
     }
 }
 
-void CallControl::on_tick(TimeNs now_ns) {
-    advance(now_ns);
-    while (write_due_document()) {
-    }
-}
-
 void CallControl::advance(TimeNs now_ns) {
     now_ns_ = std::max(now_ns_, now_ns);
     std::ranges::move(std::exchange(documents_wanted_, {}), std::back_inserter(documents_due_));
+    // A worker that is behind the others may still have their media to read.
+    const TimeNs reached_ns = std::ranges::min(reached_ns_);
     for (const CallPtr& call : std::exchange(finishing_, {})) {
         if (call->finish_at_ns == 0) continue;
-        if (now_ns_ >= call->finish_at_ns)
+        if (reached_ns >= call->finish_at_ns)
             finish_call(*call, now_ns_);
         else
             finishing_.push_back(call);

@@ -110,9 +110,8 @@ public:
     void on_sip(const SipEvent& event);
     void on_worker(const WorkerEvent& event);
     void on_writer(const WriterEvent& event);
-    void on_tick(TimeNs now_ns);
-    // The same in small pieces, for a thread that has decisions to make meanwhile: advance(), and then
-    // write_due_document() for as long as it says that there are more.
+    // What a worker's tick does, in small pieces, for a thread that has decisions to make meanwhile: advance(), and
+    // then write_due_document() for as long as it says that there are more.
     void advance(TimeNs now_ns);
     bool write_due_document();
     // Ends every call ("end_of_capture", "shutdown"); idle() tells when all recordings are durable.
@@ -353,6 +352,7 @@ private:
     std::size_t active_calls_ = 0;
     Space space_ = Space::enough;
     TimeNs now_ns_ = 0;
+    std::vector<TimeNs> reached_ns_;  // by worker: all that was captured before, it has seen
     TimeNs last_sweep_ns_ = 0;
     TimeNs cause_ns_ = 0;  // while a SIP event is worked on: its time
     // Names given out for recordings that start in one second: the next number for each.

@@ -193,6 +193,30 @@ TEST_F(CallControlTest, ACallOnHoldOutlastsTheMediaTimeout) {
     EXPECT_EQ(control->active_calls(), 1u);
 }
 
+TEST_F(CallControlTest, ARecordingEndsWhenTheSlowestWorkerHasReadWhatCameBeforeTheBye) {
+    restart({.channels = 4, .workers = 2});
+    establish(1, "a", "1111");
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    const auto ended = [this] {
+        return std::ranges::any_of(outputs.decisions,
+                                   [](const auto& each) { return each.kind == Decision::Kind::end_session; });
+    };
+    tick(1);
+    pass(60);
+    EXPECT_FALSE(ended());
+    tick(1);
+    EXPECT_TRUE(ended());
+}
+
+TEST_F(CallControlTest, AWorkerAtItsSourcesEndHoldsNothingUp) {
+    restart({.channels = 4, .workers = 2});
+    control->on_worker({.kind = WorkerEvent::Kind::source_ended, .worker = 1});
+    establish(1, "a", "1111");
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    pass(60);
+    EXPECT_EQ(std::ranges::count(outputs.decisions, Decision::Kind::end_session, &Decision::kind), 1);
+}
+
 TEST_F(CallControlTest, WithSeveralWorkersAllMustHaveFallenSilent) {
     restart({.channels = 4, .workers = 2});
     establish(1, "a", "1111");

@@ -90,9 +90,12 @@ protected:
             control->on_writer(RecordingStored{document.recording.ident, document.final});
         for (const std::uint64_t token : std::exchange(outputs.flushes, {})) control->on_writer(Flushed{token});
     }
+    void tick(std::uint16_t worker = 0) {
+        control->on_worker({.kind = WorkerEvent::Kind::tick, .worker = worker, .time_ns = now});
+    }
     void pass(double s) {
         now += static_cast<TimeNs>(s * 1e9);
-        control->on_tick(now);
+        tick();
     }
     void bye(std::uint64_t call) {
         sip(SipCallEnded{call, SipCallEnd::bye, 0});
@@ -101,7 +104,7 @@ protected:
         answer_writer();
     }
     const Recording& last_document() {
-        control->on_tick(now);  // documents that are due are written then
+        tick();  // documents that are due are written then
         return outputs.documents.back().recording;
     }
 

@@ -94,7 +94,7 @@ protected:
     }
     void pass(TimeNs ns) {
         now_ns_ += ns;
-        control_plane_->on_tick(now_ns_);
+        control_plane_->on_worker({.kind = WorkerEvent::Kind::tick, .time_ns = now_ns_});
         turn();
     }
     static std::size_t resident_bytes() {
@@ -135,7 +135,7 @@ TEST_F(FloodTest, ACallIsRecordedWholeAmong300000FakeInvites) {
         if (fake % 100 == 0) turn();
         if (fake % 20'000 == 0) {
             dialogs_.expire(now_ns_);
-            control_plane_->on_tick(now_ns_);
+            control_plane_->on_worker({.kind = WorkerEvent::Kind::tick, .time_ns = now_ns_});
         }
     }
     const std::size_t grown_bytes = resident_bytes() - before_bytes;

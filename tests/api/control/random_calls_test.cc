@@ -62,7 +62,7 @@ protected:
                 answer_some();
                 break;
             default:
-                control->on_tick(now);
+                tick();
         }
         check_channels();
     }
@@ -70,7 +70,7 @@ protected:
     // All ends: what was under way arrives, media ceases, workers and writer answer.
     void finish() {
         while (!messages_.empty()) deliver();
-        control->on_tick(now);
+        tick();
         control->end_all(now, "shutdown");
         for (int round = 0; round < 50 && !control->idle(); ++round) {
             pass(1);
