@@ -39,6 +39,7 @@ struct ApplianceOptions {
     std::vector<std::string> device_match;
     std::uint32_t channels = 1000;
     bool record_unanswered = true;
+    bool record_unsignalled = true;
     TimeNs hold_back_ns = 0;
     bool mask_dtmf = false;
     TimeNs blackout_limit_ns = 600 * kNsPerSecond;

@@ -49,6 +49,7 @@ struct Configuration {
     struct RecordingSection {
         std::uint32_t channels = 1000;
         bool unanswered = true;
+        bool unsignalled = true;
         std::uint32_t keep_days = 0;  // 0: for ever
         double hold_back_s = 0;
         double blackout_limit_s = 600;

@@ -121,6 +121,9 @@ constexpr ConfigurationKey kKeys[] = {
      "Recordings at once."},
     {"recording", "unanswered", flag<&C::recording, &C::RecordingSection::unanswered>(),
      "Keep the early media of calls that were never answered."},
+    {"recording", "unsignalled", flag<&C::recording, &C::RecordingSection::unsignalled>(),
+     "Record also what no signalling explains, from the fourth second on: media to or from the address of a phone that "
+     "is known (by its REGISTER; with devices.match, by its calls too)."},
     {"recording", "keep_days", integer<&C::recording, &C::RecordingSection::keep_days>(0, 36'500),
      "Days after which a recording is purged that names no KEEPDAYS; 0: never. Locked ones never are."},
     {"recording", "hold_back", number<&C::recording, &C::RecordingSection::hold_back_s>(0, 300),

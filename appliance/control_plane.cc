@@ -51,6 +51,7 @@ public:
           control_({.core_id = options.core_id,
                     .device_match = options.device_match,
                     .channels = options.channels,
+                    .record_unsignalled = options.record_unsignalled,
                     .record_unanswered = options.record_unanswered,
                     .media_timeout_ns = options.media_timeout_ns,
                     .recording_path = options.store,

@@ -96,6 +96,7 @@ ApplianceOptions options_from(const Configuration& configuration) {
     options.device_match = configuration.devices.match;
     options.channels = configuration.recording.channels;
     options.record_unanswered = configuration.recording.unanswered;
+    options.record_unsignalled = configuration.recording.unsignalled;
     options.hold_back_ns = static_cast<TimeNs>(configuration.recording.hold_back_s * static_cast<double>(kNsPerSecond));
     options.mask_dtmf = configuration.recording.mask_dtmf;
     options.silence_dbov = configuration.recording.silence_level_dbov;

@@ -21,6 +21,7 @@ constexpr std::size_t kStreamAhead = 16;
 constexpr std::size_t kRingAhead = 8;
 constexpr std::size_t kPacketAhead = 4;
 constexpr std::uint64_t kProbationFrames = 4;  // within its first frames a stream shows that it runs in sequence
+constexpr TimeNs kTellUnclaimedAfterNs = 3 * kNsPerSecond;
 constexpr std::size_t kMarkRoom = sizeof(RingRecord) + 16;  // a gap mark on the ring, its header and alignment
 
 // Headers and payload: 214 bytes of Ethernet to 20 ms of G.711, not aligned. What is longer the copy runs into in
@@ -313,7 +314,11 @@ void Worker::keep_unclaimed(std::uint32_t slot, const Frame& frame) {
     Stream& stream = pool_.at(slot);
     const std::uint64_t frames = stream.counters.stored;
     ++tally_.held;
-    if (frames == 1) stream.first_payload_type = frame.header.payload_type;
+    if (frames == 1) {
+        stream.first_payload_type = frame.header.payload_type;
+        stream.first_arrival_ns = frame.time_ns;
+        stream.tell_at_ns = frame.time_ns + kTellUnclaimedAfterNs;
+    }
     if (frames == 1 || stream.on_trial) return bind_new(slot);
     if (frames <= kProbationFrames && stream.tracker.lost() < frames &&
         stream.tracker.highest() == frame.header.sequence)

@@ -207,6 +207,7 @@ private:
 
     void advance_clock(TimeNs now_ns, bool lossless);
     void sweep(std::uint32_t slots);
+    void tell_unclaimed(std::uint32_t slot);
     void sweep_bound(std::uint32_t slot);
     void explain_gaps();
     bool announce_end();

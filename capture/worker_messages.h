@@ -35,12 +35,13 @@ struct Decision {
 // worker -> control, in order
 struct WorkerEvent {
     enum class Kind : std::uint8_t {
-        stream_bound,   // `stream` belongs to `session`; `sender` speaks in it
-        stream_left,    // `stream` does no longer belong to `session`; counters as of now
-        session_ended,  // answers end_session: all `end` records are on their rings
-        session_quiet,  // no frame of `session` came to this worker since `time_ns`, for media_timeout at least
-        tick,           // the capture clock is at `time_ns`: what was captured before was seen
-        source_ended,   // nothing more will come to this worker; `time_ns` is its last packet's
+        stream_bound,      // `stream` belongs to `session`; `sender` speaks in it
+        stream_left,       // `stream` does no longer belong to `session`; counters as of now
+        session_ended,     // answers end_session: all `end` records are on their rings
+        stream_unclaimed,  // no session knows `stream`, though it goes on; `time_ns`: of its first frame. Told again
+        session_quiet,     // no frame of `session` came to this worker since `time_ns`, for media_timeout at least
+        tick,              // the capture clock is at `time_ns`: what was captured before was seen
+        source_ended,      // nothing more will come to this worker; `time_ns` is its last packet's
     };
     Kind kind = Kind::tick;
     CallParty sender = CallParty::caller;

@@ -12,6 +12,8 @@ namespace {
 
 constexpr TimeNs kTickNs = 100 * kNsPerMs;
 constexpr TimeNs kLookBackIdleNs = 5 * kNsPerSecond;  // an unclaimed stream without frames is forgotten after it
+constexpr TimeNs kTellUnclaimedAgainNs = 10 * kNsPerSecond;
+constexpr double kFastestAudioHz = 60'000;            // Opus' 48 kHz, and bursts
 constexpr std::size_t kExactStreamsPerSession = 256;  // where they were
 constexpr std::size_t kStreamsPerSession = 64;        // of which not both ends were named
 constexpr int kRelayReorder = 64;                     // how far apart two copies of one stream may be, packets
@@ -400,9 +402,26 @@ void Worker::sweep(std::uint32_t slots) {
         const Stream& stream = pool_.at(sweep_hand_);
         if (stream.state == StreamState::look_back && now_ns_ - stream.last_arrival_ns > kLookBackIdleNs)
             stream.on_trial ? finish_trial(sweep_hand_) : finish_stream(sweep_hand_);
+        else if (stream.state == StreamState::look_back && now_ns_ >= stream.tell_at_ns)
+            tell_unclaimed(sweep_hand_);
         else if (stream.state == StreamState::bound && now_ns_ - stream.last_arrival_ns >= options_.media_timeout_ns)
             sweep_bound(sweep_hand_);
     }
+}
+
+// No session claims it: maybe control knows whose it is, all the same.
+void Worker::tell_unclaimed(std::uint32_t slot) {
+    Stream& stream = pool_.at(slot);
+    stream.tell_at_ns = now_ns_ + kTellUnclaimedAgainNs;
+    if (stream.on_trial || !look_back_.is_proven(slot) || now_ns_ - stream.last_arrival_ns > kStaleNs) return;
+    // Video's clock (RFC 3551 section 5) is far from every audio codec's.
+    const auto heard_s = static_cast<double>(stream.last_arrival_ns - stream.first_arrival_ns) / kNsPerSecond;
+    if (static_cast<double>(stream.tracker.extent_units()) > kFastestAudioHz * heard_s) return;
+    emit({.kind = WorkerEvent::Kind::stream_unclaimed,
+          .payload_type = stream.first_payload_type,
+          .stream = stream.handle.stream_id,
+          .time_ns = stream.first_arrival_ns,
+          .flow = stream.key});
 }
 
 // A stream of a session fell silent: the whole session may have; else this stream's slot is given back.

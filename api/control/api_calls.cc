@@ -124,12 +124,12 @@ CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdat
                 call->session->offers.push_back(offer);
                 watch(*call->session, offer);
             }
+            impose_all(*call);
             if (call->sip_call != 0) sip_sessions_[call->sip_call] = call->session;
         } else {
             watch_device(*call, *on, now_ns);
         }
         if (!call->session) return CallOutcome::not_in_call;
-        impose_all(*call);
     }
     if (fields.priority) call->fields.priority = *fields.priority;  // decides whether it is recorded
     ActiveRecording* recording = start_recording(*call, now_ns, partial);

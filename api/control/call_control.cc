@@ -100,6 +100,7 @@ void CallControl::on_worker(const WorkerEvent& event) {
         return;
     }
     if (event.kind == WorkerEvent::Kind::source_ended) reached_ns_[event.worker] = std::numeric_limits<TimeNs>::max();
+    if (event.kind == WorkerEvent::Kind::stream_unclaimed) return stream_unclaimed(event);
     const auto at = sessions_.find(event.session);
     if (at == sessions_.end()) return;
     const std::shared_ptr<Session> session = at->second;
@@ -116,6 +117,7 @@ void CallControl::on_worker(const WorkerEvent& event) {
         case WorkerEvent::Kind::session_ended:
             if (session->answers_missing > 0 && --session->answers_missing == 0) session_ended(session);
             break;
+        case WorkerEvent::Kind::stream_unclaimed:
         case WorkerEvent::Kind::tick:
         case WorkerEvent::Kind::source_ended:
             break;
@@ -152,6 +154,7 @@ void CallControl::advance(TimeNs now_ns) {
     send_late_flushes();
     if (now_ns_ - last_sweep_ns_ < kNsPerSecond) return;
     last_sweep_ns_ = now_ns_;
+    explained_media_.expire(now_ns_);
     std::vector<CallPtr> active;
     for (const auto& [number, call] : open_calls_)
         if (call->active()) active.push_back(call);
@@ -180,7 +183,7 @@ void CallControl::end_without_media(Call& call) {
     const TimeNs due_ns = watched ? std::max(call.answer_ns, session.watched_ns) + options_.media_timeout_ns
                                   : call.answer_ns + kUnwatchedLimitNs;
     if (now_ns_ < due_ns) return;
-    outputs_.forget_sip_call(call.sip_call);
+    forget_sip_call(call.sip_call);
     // When it was due: a capture's clock may jump by years between two packets.
     end_call(call, due_ns, "media_timeout", false);
 }
@@ -296,13 +299,8 @@ Device* CallControl::resolve(const DeviceAddress& asked, bool create) {
     return &found;
 }
 
-CallControl::CallPtr CallControl::new_call(Device& on, TimeNs now_ns, bool from_beginning) {
-    forget_ended_calls(on);
-    auto call = std::make_shared<Call>();
-    call->number = next_call_++;
-    call->start_ns = now_ns;
-    call->from_beginning = from_beginning;
-    Recording& fields = call->fields;
+Recording CallControl::fields_on(const Device& on) const {
+    Recording fields;
     fields.core_id = options_.core_id;
     fields.device_id = on.id;
     fields.device_alias = on.alias;
@@ -310,7 +308,17 @@ CallControl::CallPtr CallControl::new_call(Device& on, TimeNs now_ns, bool from_
     fields.crm_user = on.crm_user;
     fields.station = on.station;
     name_agent(on, fields);
-    fields.global_call_id = fmt::format("{:04}{:010}", options_.core_id, outputs_.next_number("global_call"));
+    return fields;
+}
+
+CallControl::CallPtr CallControl::new_call(Device& on, TimeNs now_ns, bool from_beginning) {
+    forget_ended_calls(on);
+    auto call = std::make_shared<Call>();
+    call->number = next_call_++;
+    call->start_ns = now_ns;
+    call->from_beginning = from_beginning;
+    call->fields = fields_on(on);
+    call->fields.global_call_id = fmt::format("{:04}{:010}", options_.core_id, outputs_.next_number("global_call"));
     on.calls.push_back(call);
     open_calls_[call->number] = call;
     ++active_calls_;
@@ -326,10 +334,8 @@ void CallControl::forget_ended_calls(Device& on) {
 // A call that SIP does not show: its media is what comes from and goes to the device's own addresses.
 void CallControl::watch_device(Call& call, const Device& on, TimeNs from_ns) {
     if (on.addresses.empty()) return;
-    call.session = open_session();
+    join(call, open_session(), CallParty::callee);
     call.session->from_ns = from_ns;
-    call.session->calls.push_back(call.shared_from_this());
-    call.device_party = CallParty::callee;
     for (const IpAddress& address : on.addresses) watch(*call.session, {address, 0}, CallParty::callee);
 }
 

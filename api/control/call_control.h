@@ -20,7 +20,9 @@
 
 #include "api/control/assurance.h"
 #include "api/control/channels.h"
+#include "api/control/explained_media.h"
 #include "api/control/field_update.h"
+#include "api/control/phone_addresses.h"
 #include "api/control/schedule.h"
 #include "api/control/state.h"
 #include "api/protocol/message.h"
@@ -54,7 +56,8 @@ struct ControlOptions {
     std::uint32_t core_id = 1;
     std::vector<std::string> device_match;  // regular expressions on SIP user parts; empty: record the called user
     std::uint32_t channels = 1000;
-    bool record_unanswered = true;  // keep early media of calls that were never answered
+    bool record_unsignalled = true;  // media of known phones that neither SIP nor the API explains
+    bool record_unanswered = true;   // keep early media of calls that were never answered
     TimeNs media_timeout_ns = 60 * kNsPerSecond;
     std::string recording_path = "/var/lib/spantape";
     std::size_t workers = 1;
@@ -186,6 +189,7 @@ private:
     void sip_started(const SipCallStarted& started, TimeNs now_ns);
     void sip_media(const SipCallMedia& media, TimeNs now_ns);
     void sip_answered(const SipCallAnswered& answered, TimeNs now_ns);
+    void forget_sip_call(std::uint64_t sip_call);
     void sip_ended(const SipCallEnded& ended, TimeNs now_ns);
     void sip_registered(const SipRegistered& registered);
     enum class Leg : std::uint8_t { own, nearer, farther };
@@ -208,10 +212,21 @@ private:
     void assign_payloads(Session& session);
     [[nodiscard]] static Recording document(const Call& call, const ActiveRecording& recording);
 
+    // media_calls.cc
+    void stream_unclaimed(const WorkerEvent& event);
+    [[nodiscard]] std::string phone_at(const IpAddress& address) const;
+    void join(Call& call, const std::shared_ptr<Session>& session, CallParty device_party);
+    void found_by_media(Call& call, const FlowKey& flow, CallParty device_party);
+    void signalled(const Session* session, const Endpoint& endpoint);
+    void forget_by_media(const Session& session);
+
     // decisions.cc
     void refresh_schedule();
     [[nodiscard]] ScheduleFacts facts_of(const Recording& fields, TimeNs at_ns) const;
     void ask_schedule(Call& call);
+    ScheduleDecision schedule_decision(const Recording& fields, TimeNs at_ns,
+                                       const std::vector<std::string>& sampled_out = {});
+    void take_decision(Call& call, const ScheduleDecision& decision);
     void note_outcome(const Call& call, std::string outcome);
     void assure(const Call& call);
     void want_media(Session& session, TimeNs from_ns);
@@ -296,6 +311,7 @@ private:
     Device* resolve(const DeviceAddress& who, bool create);
     void check_limits(Call& call);
     void end_without_media(Call& call);
+    [[nodiscard]] Recording fields_on(const Device& on) const;
     CallPtr new_call(Device& on, TimeNs now_ns, bool from_beginning = false);
     void forget_ended_calls(Device& on);
     void watch_device(Call& call, const Device& on, TimeNs from_ns);
@@ -314,9 +330,12 @@ private:
     std::map<std::string, Device> devices_;
     // Devices without calls, with the number of the call that ended last; some of them in calls again, or kept.
     std::deque<std::pair<std::string, std::uint64_t>> idle_devices_;
-    std::unordered_map<std::string, std::vector<IpAddress>> registered_;    // user -> addresses, newest last
-    std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;  // by id
-    std::unordered_map<std::uint64_t, std::vector<CallPtr>> sip_calls_;     // by SipCallStarted::call
+    std::unordered_map<std::string, std::vector<IpAddress>> registered_;  // user -> addresses, newest last
+    PhoneAddresses phones_;
+    ExplainedMedia explained_media_;
+    std::unordered_map<Endpoint, std::shared_ptr<Session>, EndpointHash> by_media_at_;  // Session::found_at
+    std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;              // by id
+    std::unordered_map<std::uint64_t, std::vector<CallPtr>> sip_calls_;                 // by SipCallStarted::call
     std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sip_sessions_;
     std::unordered_map<std::uint64_t, CallPtr> open_calls_;  // active, or with recordings not yet durable; by number
     // Recordings that run: the first gives way to those of higher priority.

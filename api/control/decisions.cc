@@ -43,9 +43,18 @@ ScheduleFacts CallControl::facts_of(const Recording& fields, TimeNs at_ns) const
 // Whether the call is to be recorded, and as what. Asked where a call begins, and again where CALLSTART tells more of
 // one that is not recorded.
 void CallControl::ask_schedule(Call& call) {
+    take_decision(call, schedule_decision(call.fields, call.start_ns, call.schedule.sampled_out));
+}
+
+ScheduleDecision CallControl::schedule_decision(const Recording& fields, TimeNs at_ns,
+                                                const std::vector<std::string>& sampled_out) {
     refresh_schedule();
+    return schedule_.decide(facts_of(fields, at_ns), sampled_out);
+}
+
+void CallControl::take_decision(Call& call, const ScheduleDecision& decision) {
     Recording& fields = call.fields;
-    call.schedule = schedule_.decide(facts_of(fields, call.start_ns), call.schedule.sampled_out);
+    call.schedule = decision;
     call.wanted = call.schedule.action == ScheduleAction::record;
     fields.schedule_rule = call.schedule.rule;
     if (!call.wanted) fields.schedule_rule.clear();

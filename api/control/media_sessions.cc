@@ -136,6 +136,8 @@ void CallControl::end_session(const std::shared_ptr<Session>& session) {
     if (session->ending) return;
     session->ending = true;
     session->answers_missing = options_.workers;
+    for (const Session::Stream& stream : session->streams) explained_media_.refuse(stream.flow, now_ns_);
+    forget_by_media(*session);
     outputs_.decide({.kind = Decision::Kind::end_session, .session = session->id});
 }
 

@@ -104,7 +104,8 @@ CallControl::CallPtr CallControl::sip_call_on(const std::string& device_id, cons
     // A call that the API announced and that has found no media yet is this one.
     CallPtr call;
     for (const auto& known : on.calls)
-        if (known->active() && known->sip_call == 0 && (!known->session || known->session->streams.empty()))
+        if (known->active() && known->sip_call == 0 && !known->by_media &&
+            (!known->session || known->session->streams.empty()))
             call = known;
     // Or it is the nearer leg of one that is known.
     const CallPtr farther = call != nullptr ? nullptr : joined_call(on, started, device_party, now_ns, Leg::nearer);
@@ -149,6 +150,11 @@ CallControl::CallPtr CallControl::sip_call_on(const std::string& device_id, cons
 
 void CallControl::sip_media(const SipCallMedia& media, TimeNs now_ns) {
     const auto at = sip_sessions_.find(media.call);
+    for (const MediaDescription& description : media.media) {
+        if (description.endpoint.ip.is_unspecified() || description.endpoint.port == 0) continue;
+        explained_media_.described(media.call, description.endpoint);
+        signalled(at == sip_sessions_.end() ? nullptr : at->second.get(), description.endpoint);
+    }
     if (at == sip_sessions_.end()) return;
     Session& session = *at->second;
     bool held[2] = {true, true};
@@ -168,9 +174,13 @@ void CallControl::sip_media(const SipCallMedia& media, TimeNs now_ns) {
             add_to(*offer, description);
         }
         if (session.wanted && !session.ending) watch(session, description);
-        for (const CallPtr& call : session.calls)
+        for (const CallPtr& call : session.calls) {
             if (call->device_party == description.party)
                 remember_address(device(call->fields.device_id).addresses, description.endpoint.ip);
+            const bool device_there = call->device_party == description.party;
+            phones_.learn(device_there ? call->fields.device_id : call->fields.ani, description.endpoint.ip,
+                          PhoneAddresses::From::call);
+        }
     }
     // A hold comes after the answer; "sendonly" in the answer itself is an announcement.
     const bool answered = std::any_of(session.calls.begin(), session.calls.end(), [&](const CallPtr& call) {
@@ -193,9 +203,18 @@ void CallControl::sip_answered(const SipCallAnswered& answered, TimeNs now_ns) {
     }
 }
 
+// Its end was not seen and is taken for granted.
+void CallControl::forget_sip_call(std::uint64_t sip_call) {
+    outputs_.forget_sip_call(sip_call);
+    sip_calls_.erase(sip_call);
+    sip_sessions_.erase(sip_call);
+    explained_media_.call_over(sip_call, now_ns_);
+}
+
 void CallControl::sip_ended(const SipCallEnded& ended, TimeNs now_ns) {
     const auto calls = sip_calls_.extract(ended.call);
     sip_sessions_.erase(ended.call);
+    explained_media_.call_over(ended.call, now_ns);
     if (calls.empty()) return;
     const char* reason = ended.reason == SipCallEnd::bye         ? "bye"
                          : ended.reason == SipCallEnd::cancelled ? "cancelled"
@@ -211,13 +230,15 @@ void CallControl::sip_registered(const SipRegistered& registered) {
         const auto at = registered_.find(user);
         if (registered.expires_s == 0) {
             if (at != registered_.end()) std::erase(at->second, registered.address);
-            return;
+            return phones_.forget(user, registered.address);
         }
         if (at == registered_.end() && registered_.size() >= kMaxUsers) return;
         remember_address(registered_[user], registered.address);
         if (const auto known = devices_.find(user); known != devices_.end())
             remember_address(known->second.addresses, registered.address);
     };
+    if (registered.expires_s != 0)
+        phones_.learn(registered.user, registered.address, PhoneAddresses::From::registration);
     learn(registered.user);
     if (registered.contact_user != registered.user) learn(registered.contact_user);
     // A phone that registers is a device that calls can be started on.
@@ -236,7 +257,7 @@ void CallControl::session_quiet(Session& session, const WorkerEvent& event, Time
     const auto calls = session.calls;
     for (const CallPtr& call : calls) {
         if (!call->active()) continue;
-        if (call->sip_call != 0) outputs_.forget_sip_call(call->sip_call);
+        if (call->sip_call != 0) forget_sip_call(call->sip_call);
         end_call(*call, session.last_media_ns, "media_timeout", false);
     }
 }

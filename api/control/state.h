@@ -54,11 +54,12 @@ struct Session {
     std::uint64_t id = 0;
     std::vector<Offer> offers;
     std::vector<Stream> streams;
-    bool held[2] = {false, false};  // by party
-    bool wanted = true;             // its media is watched for: some call of it is to be recorded
-    TimeNs watched_ns = 0;          // since when
-    TimeNs from_ns = 0;             // what came before is not to be stored: RECORDSTART asked for it; 0: all of it is
-    bool ending = false;            // workers were told; their answers are awaited
+    bool held[2] = {false, false};   // by party
+    bool wanted = true;              // its media is watched for: some call of it is to be recorded
+    TimeNs watched_ns = 0;           // since when
+    TimeNs from_ns = 0;              // what came before is not to be stored: RECORDSTART asked for it; 0: all of it is
+    std::vector<Endpoint> found_at;  // known by them alone: by no signalling
+    bool ending = false;             // workers were told; their answers are awaited
     std::size_t answers_missing = 0;
     std::map<std::uint16_t, TimeNs> quiet_since_report;  // worker that carries its media -> when it last said "quiet"
     TimeNs last_media_ns = 0;                            // as far as reported
@@ -86,6 +87,7 @@ struct Call : std::enable_shared_from_this<Call> {
     bool wanted = true;                // it is to be recorded: by the schedule, or since RECORDSTART asked
     bool from_beginning = false;       // its first INVITE was seen
     bool api_named = false;            // the API gave its CALLINSTANCE or started it
+    bool by_media = false;             // its media is all that is known of it
     TimeNs max_duration_ns = 0, max_silence_ns = 0;  // as CALLSTART said, for its recording
     CallParty device_party = CallParty::callee;
     std::string ended_by;

@@ -53,6 +53,10 @@ inline std::uint64_t hash_of(const Endpoint& endpoint) {
     return mix_bits(high * 31 + low + endpoint.port * 0x9e3779b97f4a7c15ULL);
 }
 
+struct IpAddressHash {
+    std::size_t operator()(const IpAddress& address) const { return hash_of(Endpoint{address, 0}); }
+};
+
 struct EndpointHash {
     std::size_t operator()(const Endpoint& endpoint) const { return hash_of(endpoint); }
 };

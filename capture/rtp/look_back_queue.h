@@ -50,6 +50,7 @@ public:
         return probation_.first != kNone ? probation_.first : proven_.first;
     }
 
+    [[nodiscard]] bool is_proven(std::uint32_t slot) const { return links_[slot].place == Place::proven; }
     [[nodiscard]] std::uint32_t on_probation() const { return probation_.count; }
     [[nodiscard]] std::uint32_t proven() const { return proven_.count; }
 

@@ -51,7 +51,7 @@ struct alignas(64) Stream {
     JitterMeter jitter;
     StreamCounters counters;
     std::uint8_t source = 0;      // Packet::source of its first frame
-    TimeNs first_arrival_ns = 0;  // of the oldest frame kept, once bound
+    TimeNs first_arrival_ns = 0;  // of its first frame; once bound, of the oldest that was kept
     CallParty sender = CallParty::caller;
     bool relay_copy = false;
     bool decrypted = false;      // some frame was
@@ -63,6 +63,7 @@ struct alignas(64) Stream {
     StreamQuality quality;            // but for the jitter, which the meter and its mean know
     std::uint32_t sender_report = 0;  // middle 32 bits of the NTP time of its sender's last report (RFC 3550 §6.4.1)
     TimeNs sender_report_ns = 0;      // when that came by
+    TimeNs tell_at_ns = 0;            // while unclaimed: when control is to be told (again) that it is there
     SrtpStream srtp;
     StreamHandle handle;
 

@@ -80,6 +80,7 @@ match = ['2\d{3}', "x"]
 [recording]
 channels = 5
 unanswered = false
+unsignalled = false
 keep_days = 90
 hold_back = 2
 blackout_limit = 30
@@ -136,7 +137,7 @@ path = "/"
                         {"--iova-mode=va"}};
     expected.sip = {{5060, 5080}, 1.5};
     expected.devices = {{"2\\d{3}", "x"}};
-    expected.recording = {5, false, 90, 2, 30, -40.5, true, 12};
+    expected.recording = {5, false, false, 90, 2, 30, -40.5, true, 12};
     expected.archive = {{12, "Jahr", "/mnt/a b", ArchiveMode::move, ArchiveFormat::wav, 400, 3 * kNsPerSecond / 2},
                         {INT64_MAX, "", "/"}};
     expected.storage = {"/data", 0.5, false, "/keys/master", 10, 64};
@@ -164,6 +165,7 @@ TEST_F(ConfigurationTest, EveryKeyCanBeSetOnTheCommandLine) {
                                                 "devices.match=[\"1.*\"]",
                                                 "recording.channels=1",
                                                 "recording.unanswered=false",
+                                                "recording.unsignalled=false",
                                                 "recording.keep_days=90",
                                                 "recording.hold_back=1",
                                                 "recording.blackout_limit=1",

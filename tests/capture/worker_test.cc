@@ -34,6 +34,33 @@ TEST_F(WorkerTest, MediaThatCameBeforeTheDecisionIsKept) {
     EXPECT_EQ(events(WorkerEvent::Kind::stream_bound).at(0).time_ns, began_ns_ + 20 * kNsPerMs);
 }
 
+TEST_F(WorkerTest, OfAnUnclaimedStreamThatGoesOnControlIsTold) {
+    const auto talk = [&](int from, int to, const Endpoint& there, std::uint32_t ssrc) {
+        for (int n = from; n < to; ++n) send(kCaller, there, rtp(ssrc, n));
+    };
+    talk(0, 140, kCallee, 7);
+    EXPECT_TRUE(events(WorkerEvent::Kind::stream_unclaimed).empty());
+    talk(140, 300, kCallee, 7);
+    auto told = events(WorkerEvent::Kind::stream_unclaimed);
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_EQ(told[0].flow, (FlowKey{kCaller, kCallee, 7}));
+    EXPECT_EQ(told[0].time_ns, began_ns_ + 20 * kNsPerMs);
+    talk(300, 1000, kCallee, 7);
+    EXPECT_EQ(events(WorkerEvent::Kind::stream_unclaimed).size(), 2u);  // ten seconds later
+    // Once a session has it, nothing more.
+    watch(1, kCallee, CallParty::callee);
+    talk(1000, 2000, kCallee, 7);
+    EXPECT_EQ(events(WorkerEvent::Kind::stream_unclaimed).size(), 2u);
+}
+
+TEST_F(WorkerTest, OfVideoAndOfWhatDoesNotRunInSequenceControlIsNotTold) {
+    for (int n = 0; n < 600; ++n) {
+        send(kCaller, kCallee, rtp(7, n * 12));  // 96 kHz, as far as time stamps tell; most of it is lost
+        send(kCallee, kCaller, rtp(9, n % 2 == 0 ? n * 7000 : n * 11));
+    }
+    EXPECT_TRUE(events(WorkerEvent::Kind::stream_unclaimed).empty());
+}
+
 // RECORDSTART: what was said before it is nobody's.
 TEST_F(WorkerTest, OfMediaBeforeTheDecisionWhatCameBeforeItsTimeIsForgotten) {
     const auto watch_from = [&](int ms) {

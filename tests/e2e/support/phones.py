@@ -45,6 +45,24 @@ class Exchange:
             call.answer()
         return call
 
+    def register(self, device, host, expires_s=3600):
+        """The phone registers from there, and its registrar says yes."""
+        number = next(_numbers)
+        lines = [f"Via: SIP/2.0/UDP {host}:5060;branch=z9hG4bKr{number}", f"From: <sip:{device}@pbx.example>;tag=r{number}",
+                 f"To: <sip:{device}@pbx.example>", f"Call-ID: register-{number}-{time.time_ns()}", "CSeq: 1 REGISTER",
+                 f"Contact: <sip:{device}@{host}>;expires={expires_s}", "Max-Forwards: 70", "Content-Length: 0", "", ""]
+        phone, registrar = (host, 5060), ("198.51.100.1", 5060)
+        for source, target, first in ((phone, registrar, "REGISTER sip:pbx.example SIP/2.0"),
+                                      (registrar, phone, "SIP/2.0 200 OK")):
+            self.port.send(wire.udp_frame(source, target, "\r\n".join([first, *lines]).encode()))
+
+    def talk(self, device, hosts):
+        """A call of which nothing but the media passes, until hang_up()."""
+        call = PhoneCall(self, device, "5551234")
+        call.hosts.update(hosts)
+        call.talk()
+        return call
+
     def close(self):
         self.running = False
         self.thread.join(5)
@@ -121,9 +139,19 @@ class PhoneCall:
         self._sip("device", ["SIP/2.0 200 OK", *self._headers(f"{self.invite_cseq} INVITE"),
                              f"Contact: <{self._uri()}>"], self._sdp("device"))
         self._sip("far", [f"ACK {self._uri()} SIP/2.0", *self._headers(f"{self.invite_cseq} ACK")])
+        self.talk()
+
+    def talk(self):
         self.answered = time.time()
         with self.exchange.lock:
             self.exchange.open.append(self)
+
+    def hang_up(self):
+        """Both fall silent; without a word of SIP."""
+        with self.exchange.lock:
+            if self in self.exchange.open:
+                self.exchange.open.remove(self)
+        self.ended = time.time()
 
     def reinvite(self):
         """Within the dialog, as session timers do: whoever joins now sees where the media goes."""
@@ -146,10 +174,7 @@ class PhoneCall:
         self.count += 1
 
     def end(self):
-        with self.exchange.lock:
-            if self in self.exchange.open:
-                self.exchange.open.remove(self)
-        self.ended = time.time()
+        self.hang_up()
         self._sip("far", [f"BYE {self._uri()} SIP/2.0", *self._headers("3 BYE")])
         self._sip("device", ["SIP/2.0 200 OK", *self._headers("3 BYE")])
 
