@@ -9,6 +9,8 @@
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
 
+#include "storage/index/write_failure.h"
+
 namespace spantape {
 
 namespace {
@@ -26,8 +28,6 @@ rocksdb::Options options() {
     options.max_open_files = 64;
     options.write_buffer_size = kWriteBufferBytes;
     options.max_total_wal_size = 4 * kWriteBufferBytes;
-    options.keep_log_file_num = 3;
-    options.info_log_level = rocksdb::WARN_LEVEL;
     // The tail of a log that a power loss tore was never answered for; damage before it is an error, not a gap.
     options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
     return options;
@@ -55,6 +55,7 @@ private:
     Result<> check_format();
 
     const std::string directory_;
+    WriteFailure failed_;
     std::unique_ptr<rocksdb::DB> db_;
 };
 
@@ -72,7 +73,9 @@ Result<> RocksDirectoryStore::make_private() const {
 Result<> RocksDirectoryStore::open() {
     if (auto closed = make_private(); !closed) return closed;
     rocksdb::DB* db = nullptr;
-    const auto status = rocksdb::DB::Open(options(), directory_, &db);
+    rocksdb::Options with = options();
+    failed_ = watch_for_write_failure(with);
+    const auto status = rocksdb::DB::Open(with, directory_, &db);
     db_.reset(db);
     const std::string text = status.ToString();
     if (text.find("While lock file") != std::string::npos || text.find("lock hold by") != std::string::npos)
@@ -108,6 +111,15 @@ Result<> RocksDirectoryStore::for_each(const Visitor& visit) const {
 }
 
 Result<> RocksDirectoryStore::put(const Batch& batch) {
+    if ((!db_ || *failed_) && room_to_open(directory_)) {
+        if (db_) db_->Close();
+        db_.reset();
+        if (auto opened = open(); !opened) {
+            db_.reset();
+            return opened;
+        }
+    }
+    if (!db_) return fail("directory {}: closed after a write that failed; the disk has no room yet", directory_);
     rocksdb::WriteBatch writes;
     for (const auto& [key, value] : batch) {
         const std::string name = std::string(kEntryPrefix) + key;

@@ -15,6 +15,7 @@
 #include "storage/index/keeping.h"
 #include "storage/index/keys.h"
 #include "storage/index/recent_chunks.h"
+#include "storage/index/reviving_index.h"
 #include "storage/index/search.h"
 #include "storage/index/store.h"
 
@@ -328,7 +329,13 @@ std::optional<ArchiveDue> archive_due_of(const Recording& recording) {
 }
 
 Result<std::unique_ptr<Index>> Index::open(const std::string& directory) {
-    return RocksIndex::over(Store::open(directory), true);
+    return open_reviving_index(directory, [](const std::string& place) -> Result<OpenedIndex> {
+        auto store = Store::open(place);
+        const WriteFailure failed = store ? (*store)->write_failure() : nullptr;
+        auto index = RocksIndex::over(std::move(store), true);
+        if (!index) return std::unexpected(index.error());
+        return OpenedIndex{std::move(*index), failed};
+    });
 }
 
 Result<std::unique_ptr<Index>> Index::open_read_only(const std::string& directory) {

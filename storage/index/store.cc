@@ -40,8 +40,6 @@ rocksdb::DBOptions database_options() {
     options.max_total_wal_size = 64u << 20;  // bounds the replay at the next start
     options.bytes_per_sync = 1u << 20;       // no bursts of write-back that would delay the segments
     options.wal_bytes_per_sync = 1u << 20;
-    options.keep_log_file_num = 3;
-    options.info_log_level = rocksdb::WARN_LEVEL;
     // The manifest names the first and last key of each file, and keys hold values of fields. A new one at each change
     // of files keeps none of what was purged (erase_purged()); it is small beside the files that are written then.
     options.max_manifest_file_size = 1;
@@ -99,7 +97,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& directory) {
 
     std::unique_ptr<Store> store(new Store(directory));
     rocksdb::DB* db = nullptr;
-    const auto status = rocksdb::DB::Open(database_options(), directory, families(), &store->families_, &db);
+    rocksdb::DBOptions options = database_options();
+    store->failed_ = watch_for_write_failure(options);
+    const auto status = rocksdb::DB::Open(options, directory, families(), &store->families_, &db);
     store->db_.reset(db);
     if (is_lock_error(status)) return store->broken("in use by another process");
     if (auto opened = store->check(status, "cannot be opened"); !opened) return std::unexpected(opened.error());
@@ -111,6 +111,7 @@ Result<std::unique_ptr<Store>> Store::open_read_only(const std::string& director
     std::error_code error;
     if (!std::filesystem::exists(directory + "/CURRENT", error)) return fail("index {}: there is none", directory);
     rocksdb::DBOptions options = database_options();
+    watch_for_write_failure(options);
     options.create_if_missing = false;
     options.create_missing_column_families = false;
     options.max_open_files = -1;  // all at once: the writer may delete old ones later
@@ -132,7 +133,8 @@ Result<std::unique_ptr<Store>> Store::open_read_only(const std::string& director
 Store::~Store() {
     if (!db_) return;
     for (auto* family : families_) db_->DestroyColumnFamilyHandle(family);
-    db_->SyncWAL();  // a clean end leaves nothing to the write-back; its failure costs only a rescan of segments
+    if (!failed_ || !*failed_)
+        db_->SyncWAL();  // a clean end leaves nothing to the write-back; its failure costs only a rescan of segments
     db_->Close();
 }
 

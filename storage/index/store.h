@@ -12,6 +12,7 @@
 #include <rocksdb/db.h>
 
 #include "capture/base/result.h"
+#include "storage/index/write_failure.h"
 
 namespace spantape {
 
@@ -30,6 +31,8 @@ public:
     void set_format(std::uint32_t format) { format_ = format; }
     // Families are read one after the other then: while the writer purges, one may know less than another.
     [[nodiscard]] bool read_only() const { return read_only_; }
+    // Of a store that was opened for writing.
+    [[nodiscard]] const WriteFailure& write_failure() const { return failed_; }
     [[nodiscard]] rocksdb::DB& db() const { return *db_; }
     [[nodiscard]] rocksdb::ColumnFamilyHandle* meta() const { return families_[0]; }
     [[nodiscard]] rocksdb::ColumnFamilyHandle* recordings() const { return families_[1]; }
@@ -55,6 +58,7 @@ private:
     std::string directory_;
     std::uint32_t format_ = 0;
     bool read_only_ = false;
+    WriteFailure failed_;
     std::unique_ptr<rocksdb::DB> db_;
     std::vector<rocksdb::ColumnFamilyHandle*> families_;  // ours to destroy, before the database
 };
