@@ -59,50 +59,65 @@ Result<Handle> activate(const std::string& interface, const SourceOptions& optio
 
 }  // namespace
 
-LiveSource::LiveSource(std::string spec, std::string interface, pcap* handle, LinkType link, std::uint8_t index)
+LiveSource::LiveSource(std::string spec, std::string interface, std::uint8_t index, const SourceOptions& options)
     : name_(std::move(spec)),
       interface_(std::move(interface)),
-      handle_(handle),
-      link_(link),
       index_(index),
-      interface_number_(if_nametoindex(interface_.c_str())),
-      wait_fd_(pcap_get_selectable_fd(handle)),
+      options_(options),
+      counts_card_drops_(options.workers == 1 || options.worker == 0),
       buffer_(kSnapBytes) {}
 
-LiveSource::~LiveSource() { pcap_close(handle_); }
+LiveSource::~LiveSource() {
+    if (handle_ != nullptr) pcap_close(handle_);
+}
 
 Result<std::unique_ptr<Source>> LiveSource::open(const std::string& spec, const std::string& interface,
                                                  std::uint8_t index, const SourceOptions& options) {
-    auto handle = activate(interface, options);
+    std::unique_ptr<LiveSource> source(new LiveSource(spec, interface, index, options));
+    if (auto begun = source->begin(); !begun) return std::unexpected(begun.error());
+    return source;
+}
+
+// An error leaves all as it is.
+Result<> LiveSource::begin() {
+    auto handle = activate(interface_, options_);
     if (!handle) return std::unexpected(handle.error());
     const int number = pcap_datalink(handle->get());
     const auto link = link_type_of(number);
     if (!link) return fail("the interface has link type {}, which is not supported", link_type_name(number));
-    std::unique_ptr<LiveSource> source(new LiveSource(spec, interface, handle->release(), *link, index));
-    if (options.workers > 1) {
-        if (auto joined = source->join_fanout(options); !joined) return std::unexpected(joined.error());
-    }
-    source->read_drops();
-    return source;
+    if (options_.workers > 1)
+        if (auto joined = join_fanout(handle->get()); !joined) return joined;
+    if (handle_ != nullptr) pcap_close(handle_);
+    handle_ = handle->release();
+    link_ = *link;
+    interface_number_ = if_nametoindex(interface_.c_str());
+    wait_fd_ = pcap_get_selectable_fd(handle_);
+    last_dropped_ = last_card_dropped_ = 0;
+    gone_ = false;
+    error_.set("");
+    read_drops();
+    return {};
 }
 
 // The kernel's hash is symmetric: both directions between two ports come to one worker. Fragments are spread by their
 // addresses alone, and whole: the kernel must not reassemble them, as its limits are not ours.
-Result<> LiveSource::join_fanout(const SourceOptions& options) {
-    const int group = (options.fanout_group + index_) & 0xffff;  // a group belongs to one interface
+Result<> LiveSource::join_fanout(pcap* handle) {
+    const int group = (options_.fanout_group + index_) & 0xffff;  // a group belongs to one interface
     const int argument = group | PACKET_FANOUT_HASH << 16;
-    if (setsockopt(pcap_fileno(handle_), SOL_PACKET, PACKET_FANOUT, &argument, sizeof argument) < 0) {
-        return fail("cannot share the interface among {} workers (fanout group {}): {}", options.workers, group,
+    if (setsockopt(pcap_fileno(handle), SOL_PACKET, PACKET_FANOUT, &argument, sizeof argument) < 0) {
+        return fail("cannot share the interface among {} workers (fanout group {}): {}", options_.workers, group,
                     std::strerror(errno));
     }
     // Until it joined, this socket was given every packet.
     not_before_ns_ = wall_clock_ns();
-    counts_card_drops_ = options.worker == 0;
     return {};
 }
 
 std::size_t LiveSource::poll(std::span<Packet> burst) {
-    if (gone_) return 0;
+    if (gone_) {
+        look_for_interface(monotonic_ns());
+        return 0;
+    }
     buffer_.clear();
     Burst taken{this, burst.first(std::min(burst.size(), kBurstPackets))};
     const int got = pcap_dispatch(handle_, static_cast<int>(taken.packets.size()), &LiveSource::take,
@@ -131,6 +146,14 @@ void LiveSource::take(std::uint8_t* burst, const pcap_pkthdr* header, const std:
     taken.bytes += header->caplen;
 }
 
+// Another one of its name, once there is one and it is up: as after a driver was loaded again.
+void LiveSource::look_for_interface(TimeNs now_ns) {
+    if (now_ns - looked_after_ns_ < kLookAfterNs) return;
+    looked_after_ns_ = now_ns;
+    if (if_nametoindex(interface_.c_str()) == 0) return;
+    if (const auto begun = begin(); !begun) error_.set(begun.error().message.c_str());
+}
+
 void LiveSource::look_after(TimeNs now_ns) {
     if (now_ns - looked_after_ns_ < kLookAfterNs) return;
     looked_after_ns_ = now_ns;
@@ -147,8 +170,7 @@ void LiveSource::read_drops() {
     last_card_dropped_ = sums.ps_ifdrop;
 }
 
-// An interface that is down comes back with the same number and the capture goes on; one that was removed does not,
-// even when another of its name is made.
+// An interface that is down comes back with the same number and the capture goes on; one that was removed does not.
 void LiveSource::check_interface() {
     if (interface_number_ == 0) return;
     ifreq request{};

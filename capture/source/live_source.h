@@ -26,9 +26,9 @@ public:
     ~LiveSource() override;
 
     std::size_t poll(std::span<Packet> burst) override;
-    [[nodiscard]] bool at_end() const override { return gone_; }
+    [[nodiscard]] bool at_end() const override { return false; }  // its interface may come back
     [[nodiscard]] std::string error() const override { return error_.get(); }
-    [[nodiscard]] int wait_fd() const override { return wait_fd_; }
+    [[nodiscard]] int wait_fd() const override { return gone_ ? -1 : wait_fd_; }
     [[nodiscard]] bool lossless() const override { return false; }
     [[nodiscard]] SourceCounters counters() const override;
     [[nodiscard]] const std::string& name() const override { return name_; }
@@ -41,8 +41,10 @@ private:
         std::uint64_t bytes = 0;
     };
 
-    LiveSource(std::string spec, std::string interface, pcap* handle, LinkType link, std::uint8_t index);
-    Result<> join_fanout(const SourceOptions& options);
+    LiveSource(std::string spec, std::string interface, std::uint8_t index, const SourceOptions& options);
+    Result<> begin();
+    Result<> join_fanout(pcap* handle);
+    void look_for_interface(TimeNs now_ns);
     static void take(std::uint8_t* burst, const pcap_pkthdr* header, const std::uint8_t* data);
     void look_after(TimeNs now_ns);
     void read_drops();
@@ -50,11 +52,12 @@ private:
 
     std::string name_;
     std::string interface_;
-    pcap* handle_;
-    LinkType link_;
+    pcap* handle_ = nullptr;
+    LinkType link_ = LinkType::ethernet;
     std::uint8_t index_;
-    unsigned interface_number_;      // 0 for "any", which is always there
-    bool counts_card_drops_ = true;  // the card's belong to no worker: one of them counts them
+    SourceOptions options_;
+    unsigned interface_number_ = 0;  // 0 for "any", which is always there
+    bool counts_card_drops_;         // the card's belong to no worker: one of them counts them
     TimeNs not_before_ns_ = 0;       // what was captured earlier came to every worker; 0: all of it is ours
     int wait_fd_ = -1;
     TimeNs looked_after_ns_ = 0;

@@ -55,7 +55,8 @@ public:
     // a file with pace "realtime" gives packets when their time has come.
     virtual std::size_t poll(std::span<Packet> burst) = 0;
 
-    // True once all packets of a file were given, or when a live source broke for good (error() then says why).
+    // True once all packets of a file were given, or when a live source broke for good (error() then says why; an
+    // interface may come back).
     [[nodiscard]] virtual bool at_end() const = 0;
     // Empty while all is well; for a file cut short in the middle of a packet, says so once its packets were given. Any
     // thread may ask for it, as for counters() and name().
