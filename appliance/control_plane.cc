@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <map>
 
 #include <fmt/format.h>
 #include <boost/asio/io_context.hpp>
@@ -20,6 +21,7 @@
 #include "appliance/metrics.h"
 #include "appliance/numbers.h"
 #include "appliance/outbox.h"
+#include "appliance/problems.h"
 #include "appliance/rate_limited_log.h"
 #include "appliance/retention_runs.h"
 #include "appliance/statistics.h"
@@ -35,6 +37,8 @@ namespace asio = boost::asio;
 constexpr std::size_t kPoolThreads = 2;
 constexpr int kInputsPerTurn = 4096;  // then the sockets are served
 constexpr auto kTick = std::chrono::milliseconds(100);
+constexpr TimeNs kStorageProblemNs = 3 * kNsPerSecond;  // the writer says it again within a second
+constexpr TimeNs kLookAtKeyNs = 10 * kNsPerSecond;
 constexpr auto kStopPatience = std::chrono::seconds(30);
 
 class Plane : public ControlPlane, public ControlOutputs {
@@ -79,6 +83,7 @@ public:
                       .pool = pool_,
                       .now = [this] { return now(); },
                       .status = [this] { return status(); },
+                      .problems = [this] { return problem_sections(problems_.all()); },
                       .redact = [this](const RedactionWindow& window) { return store_work_.redact(window); },
                       .audit = [this](api::AuditEntry&& entry) { audit_.request(std::move(entry)); },
                       .purge = [this](const std::vector<std::uint64_t>& idents,
@@ -114,7 +119,11 @@ public:
                .purge = [this](auto idents,
                                auto done) { functions_.purge_recordings(std::move(idents), {}, std::move(done)); },
                .wait_for = [this](const auto& idents) { return archive_.still_to_archive(idents); },
-               .space_changed = [this](Space space) { control_.set_space(space); },
+               .space_changed =
+                   [this](Space space, const std::string& shortage) {
+                       control_.set_space(space);
+                       problems_.set("disk", shortage, wall_clock_ns());
+                   },
                .log = options.log}),
           to_writer_(links_.writer_commands),
           to_signalling_(links_.sip_forget) {
@@ -324,6 +333,9 @@ private:
             if (flushed->token == kLastFlush) done();
             if (const auto record = purge_records_.extract(flushed->token)) record.mapped()->set_value();
         }
+        if (const auto* failed = std::get_if<StorageFailed>(&event))
+            problems_.there_is(fmt::format("storage: {}", failed->part), failed->message, wall_clock_ns(),
+                               kStorageProblemNs);
     }
     void retry_outputs() {
         for (std::size_t worker = 0; worker < to_workers_.size(); ++worker) {
@@ -366,7 +378,40 @@ private:
             archive_.tick(now_ns);
         }
         if (!rates_.sample(now_ns, links_.captures)) return;
+        look_for_problems();
         for (const std::string& line : losses_.lines(statistics())) options_.log("warning", line);
+    }
+
+    // Once a second.
+    void look_for_problems() {
+        const TimeNs now_ns = wall_clock_ns();
+        problems_.expire(now_ns);
+        if (servers_)
+            for (const auto& [name, failure] : servers_->failures()) problems_.set("listener " + name, failure, now_ns);
+        std::map<std::string, std::string> broken;  // of all workers
+        for (const Worker* capture : links_.captures)
+            for (const auto& source : capture->sources())
+                if (std::string& error = broken[source->name()]; !source->lossless() && error.empty())
+                    error = source->error();
+        for (const auto& [name, error] : broken) problems_.set("source " + name, error, now_ns);
+        if (links_.keyring && options_.serve && now_ns >= look_at_key_ns_) look_at_master_key(now_ns);
+    }
+
+    // It lies in memory: what is recorded goes on. But nothing could be read after a restart.
+    void look_at_master_key(TimeNs now_ns) {
+        look_at_key_ns_ = now_ns + kLookAtKeyNs;
+        asio::post(pool_,
+                   [this, path = master_key_of(options_.store, options_.master_key), id = links_.keyring->master_id()] {
+                       const auto key = MasterKey::load(path);
+                       std::string wrong;
+                       if (!key)
+                           wrong = key.error().message;
+                       else if (key->id != id)
+                           wrong = path + ": it is another key now";
+                       if (!wrong.empty())
+                           wrong += "; what is recorded can be read only until the daemon ends: put a copy back";
+                       asio::post(io_, [this, wrong] { problems_.set("master key", wrong, wall_clock_ns()); });
+                   });
     }
 
     void sources_ended() {
@@ -455,6 +500,8 @@ private:
     const TimeNs started_ns_ = monotonic_ns();
     Rates rates_;
     LossReport losses_;
+    Problems problems_{options_.log};
+    TimeNs look_at_key_ns_ = 0;
     RateLimitedLog log_{[this](const std::string& line) { options_.log("warning", line); }};
     std::atomic<bool> stop_requested_{false};
     std::atomic<bool> loop_ended_{false};
@@ -483,6 +530,7 @@ Statistics Plane::statistics() const {
     all.assurance = control_.assurance().counts();
     all.archive = archive_.counts();
     if (servers_) all.servers = servers_->counters();
+    all.problems = problems_.all();
     all.uptime_s = seconds(monotonic_ns() - started_ns_);
     return all;
 }

@@ -223,6 +223,12 @@ void add_writer(Page& page, const Statistics& all) {
         .add(all.sum(&WorkerStatistics::events_waiting), {{"queue", "workers_to_control"}});
 }
 
+void add_problems(Page& page, const std::map<std::string, Problem>& problems) {
+    auto& gauge = page.gauge("spantape_problem", "1 for each part that has a problem, though the appliance goes on.");
+    for (const auto& [what, problem] : problems) gauge.add(std::uint64_t{1}, {{"part", what}});
+    page.gauge("spantape_problems", "How many parts have a problem.").add(problems.size());
+}
+
 void add_assurance(Page& page, const Assurance::Counts& counts) {
     page.counter(
             "spantape_assurance_total",
@@ -314,6 +320,7 @@ std::string metrics_text(const Statistics& statistics) {
     add_signalling(page, statistics);
     add_writer(page, statistics);
     add_control(page, statistics);
+    add_problems(page, statistics.problems);
     add_assurance(page, statistics.assurance);
     add_archive(page, statistics.archive);
     add_process(page);

@@ -22,11 +22,11 @@ constexpr std::size_t kAtOnce = 10'000;
 const char* text_of(Space space) {
     switch (space) {
         case Space::enough:
-            return "the disk has enough room again";
+            return "";
         case Space::low:
-            return "the disk is below storage.reserve: only recordings with a PRIORITY above 0 begin";
+            return "it is below storage.reserve: only recordings with a PRIORITY above 0 begin";
         case Space::none:
-            return "the disk is below half of storage.reserve: no recording begins";
+            return "it is below half of storage.reserve: no recording begins";
     }
     return "";
 }
@@ -80,8 +80,7 @@ void RetentionRuns::purged(bool more, const Result<PurgeSummary>& summary) {
         return;  // the disk is looked at before anything is refused
     }
     if (std::exchange(space_, wanted_) == wanted_) return;
-    tools_.log(space_ == Space::enough ? "info" : "warning", text_of(space_));
-    tools_.space_changed(space_);
+    tools_.space_changed(space_, text_of(space_));
 }
 
 void RetentionRuns::look_at_disk() {

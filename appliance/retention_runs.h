@@ -29,7 +29,7 @@ struct RetentionTools {
     std::function<void(std::vector<std::uint64_t>, std::function<void(const Result<PurgeSummary>&)>)> purge;
     // Of those that have expired, which are still to be archived and stay until they are; on the pool. May be empty.
     std::function<std::set<std::uint64_t>(const std::vector<std::uint64_t>&)> wait_for;
-    std::function<void(Space)> space_changed;
+    std::function<void(Space, const std::string& shortage)> space_changed;  // shortage: in words; "" for enough
     std::function<void(const char* level, const std::string& line)> log;
 };
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -12,6 +13,7 @@
 
 #include "api/control/assurance.h"
 #include "api/protocol/servers.h"
+#include "appliance/problems.h"
 #include "capture/packet/datagram.h"
 #include "capture/signalling.h"
 #include "capture/source/source.h"
@@ -83,6 +85,7 @@ struct Statistics {
     Assurance::Counts assurance;
     ArchiveCounts archive;
     std::optional<api::ServerCounters> servers;
+    std::map<std::string, Problem> problems;
     double uptime_s = 0;
 
     template <class Value>

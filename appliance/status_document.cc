@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include <fmt/format.h>
+
+#include "api/functions/manual_time.h"
 
 namespace spantape {
 
@@ -132,11 +135,23 @@ api::Element source_section(const SourceStatistics& source) {
 
 }  // namespace
 
+std::vector<api::Element> problem_sections(const std::map<std::string, Problem>& problems) {
+    Elements out;
+    for (const auto& [what, problem] : problems)
+        out.push_back({"PROBLEM",
+                       {},
+                       {{"NAME", what, {}},
+                        {"SINCE", api::manual_time_with_offset(problem.since_ns), {}},
+                        {"MESSAGE", problem.message, {}}}});
+    return out;
+}
+
 std::vector<api::Element> status_document(const Statistics& statistics, const Rates& rates) {
     Elements out;
     add_sums(out, statistics);
     add_signalling_and_writer(out, statistics);
     add_control(out, statistics);
+    std::ranges::move(problem_sections(statistics.problems), std::back_inserter(out));
     for (std::size_t worker = 0; worker < statistics.workers.size(); ++worker)
         out.push_back(worker_section(worker, statistics.workers[worker], rates.of(worker)));
     for (const SourceStatistics& source : statistics.sources) out.push_back(source_section(source));

@@ -108,7 +108,7 @@ struct MediaWriter::State {
         for (SessionSilent& silent : streams_.take_silent()) announcements_.emplace_back(silent);
         if (streams_.waits_for_keys())
             if (const std::string error = keyring_->error(); !error.empty())
-                say_failure(fmt::format("keyring: {}", error), keyring_said_ns_);
+                say_failure("keyring", error, keyring_said_ns_);
         return swept ? *swept : segments_failed(swept.error());
     }
 
@@ -155,6 +155,7 @@ struct MediaWriter::State {
             document.position = *position;
         } else {
             say_failure(
+                "documents",
                 fmt::format("recording {}: its document of {} bytes fits into no segment; only the index has it",
                             put.recording.ident, bytes),
                 document_said_ns_);
@@ -277,7 +278,7 @@ struct MediaWriter::State {
         const bool anything = !batch.chunks.empty() || !batch.recordings.empty();
         if (auto put = anything ? index_.put(batch) : Result<>{}; !put) {
             index_retry_ns_ = now_ + kRetryNs;
-            say_failure(fmt::format("index: {}", put.error().message), index_said_ns_);
+            say_failure("index", put.error().message, index_said_ns_);
             return false;
         }
         for (; durable > 0; --durable) {
@@ -314,15 +315,15 @@ struct MediaWriter::State {
     // A station that failed rests for kRetryNs. Always false: there is nothing to do at once.
     bool segments_failed(const Error& error) {
         segments_retry_ns_ = now_ + kRetryNs;
-        say_failure(error.message, segments_said_ns_);
+        say_failure("segments", error.message, segments_said_ns_);
         return false;
     }
 
-    void say_failure(std::string message, TimeNs& said_ns) {
+    void say_failure(std::string_view part, std::string message, TimeNs& said_ns) {
         counters_.failures.fetch_add(1, std::memory_order_relaxed);
         if (said_ns != 0 && now_ - said_ns < kNsPerSecond) return;
         said_ns = now_;
-        announcements_.emplace_back(StorageFailed{std::move(message)});
+        announcements_.emplace_back(StorageFailed{part, std::move(message)});
     }
 
     // --- sleeping --------------------------------------------------------------------------------------------------

@@ -94,7 +94,8 @@ struct SessionSilent {  // answers WatchSilence
     std::uint64_t session = 0;
     TimeNs since_ns = 0;  // arrival of the last frame with sound
 };
-struct StorageFailed {  // goes on trying; said once per kind and second
+struct StorageFailed {      // goes on trying; said once per part and second
+    std::string_view part;  // "segments", "index", "keyring", "documents"
     std::string message;
 };
 using WriterEvent = std::variant<RecordingStored, Flushed, BlackoutReady, SessionSilent, StorageFailed>;

@@ -133,8 +133,6 @@ void CallControl::on_writer(const WriterEvent& event) {
         for (const std::uint64_t ident : idents.mapped()) stored(ident);
     } else if (const auto* silent = std::get_if<SessionSilent>(&event)) {
         session_silent(*silent);
-    } else if (const auto* failed = std::get_if<StorageFailed>(&event)) {
-        outputs_.log("storage", "storage: " + failed->message);
     }
 }
 

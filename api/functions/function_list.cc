@@ -181,7 +181,7 @@ private:
                     .function_class = status,
                     .results = {"RECORDINGPATH", "RECORDINGSPACEINFO", "RECORDINGTOTALDISKCAPACITY",
                                 "RECORDINGTOTALDISKFREE", "RECORDINGTOTALDISKFREEPCT", "SYSTEMUPTIME", "PROCESSOR#",
-                                "SYSTEMRAMTOTAL", "SYSTEMRAMFREE", "SYSTEMRAMUSED", "SYSTEMRAMUSEDPCT"},
+                                "SYSTEMRAMTOTAL", "SYSTEMRAMFREE", "SYSTEMRAMUSED", "SYSTEMRAMUSEDPCT", "PROBLEM"},
                     .handler = &F::system_status});
         add(table, {.name = "CHANNELS",
                     .chapter = chapter,

@@ -38,8 +38,9 @@ struct FunctionContext {
     SegmentStore segments;
     boost::asio::io_context& control_thread;
     boost::asio::thread_pool& pool;
-    std::function<TimeNs()> now;                   // capture clock
-    std::function<std::vector<Element>()> status;  // counters of all threads, for APPLIANCESTATUS
+    std::function<TimeNs()> now;                          // capture clock
+    std::function<std::vector<Element>()> status;         // counters of all threads, for APPLIANCESTATUS
+    std::function<std::vector<Element>()> problems = {};  // a PROBLEM for each that there is, for SYSTEMSTATUS
     // Takes what lies on disk of a window off it; durable when it returns. On the pool.
     std::function<Result<RedactionSummary>(const RedactionWindow&)> redact;
     AuditSink audit;  // may be empty

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // manual: Status Functions (devices and channels), Event Interface (the subscription).
 #include <algorithm>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -133,9 +134,10 @@ void Functions::device_recording_status(const FunctionCall& call, Done done) {
 
 void Functions::system_status(const FunctionCall& /*call*/, Done done) {
     on_pool([path = context_.control.options().recording_path] { return api::system_status(path); },
-            [done = std::move(done)](std::vector<Element> elements) mutable {
+            [this, done = std::move(done)](std::vector<Element> elements) mutable {
                 Reply reply;
                 reply.body = std::move(elements);
+                if (context_.problems) std::ranges::move(context_.problems(), std::back_inserter(reply.body));
                 done(std::move(reply));
             });
 }

@@ -17,6 +17,7 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr std::chrono::milliseconds kStarvedPause{50};
+constexpr std::chrono::seconds kAgain{2};
 
 IpAddress ip_of(const asio::ip::address& address) {
     if (address.is_v4()) return IpAddress::from_v4(address.to_v4().to_bytes().data());
@@ -44,7 +45,7 @@ Result<tcp::endpoint> resolve(asio::io_context& control, const std::string& text
     return found.begin()->endpoint();
 }
 
-error_code listen(tcp::acceptor& acceptor, const tcp::endpoint& endpoint) {
+error_code listen_on(tcp::acceptor& acceptor, const tcp::endpoint& endpoint) {
     error_code error;
     acceptor.open(endpoint.protocol(), error);
     if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
@@ -80,21 +81,35 @@ Result<std::shared_ptr<Listener>> Listener::open(const std::string& name, const 
     auto& control = hub->control;
     const auto endpoint = resolve(control, address);
     if (!endpoint) return fail("{} = {}: {}", name, address, endpoint.error().message);
-    auto listener = std::make_shared<Listener>(name, std::move(hub), std::move(accepted));
-    if (const auto error = listen(listener->acceptor_, *endpoint)) {
-        return fail("{} = {}: {}", name, address, error.message());
-    }
+    auto listener = std::make_shared<Listener>(name, *endpoint, std::move(hub), std::move(accepted));
+    listener->listen();
     return listener;
 }
 
-Listener::Listener(std::string name, std::shared_ptr<Hub> hub, Accepted accepted)
+Listener::Listener(std::string name, tcp::endpoint endpoint, std::shared_ptr<Hub> hub, Accepted accepted)
     : name_(std::move(name)),
+      endpoint_(std::move(endpoint)),
       hub_(std::move(hub)),
       accepted_(std::move(accepted)),
       acceptor_(hub_->control),
       pause_(hub_->control) {}
 
-void Listener::start() { accept_next(); }
+void Listener::listen() {
+    const auto error = listen_on(acceptor_, endpoint_);
+    failure_ = error ? fmt::format("{}: {}", text_of(endpoint_), error.message()) : "";
+    error_code ignored;
+    if (error) acceptor_.close(ignored);
+}
+
+void Listener::start() {
+    if (closed_) return;
+    if (!failure_.empty()) listen();
+    if (failure_.empty()) return accept_next();
+    pause_.expires_after(kAgain);
+    pause_.async_wait([self = shared_from_this()](const error_code& error) {
+        if (!error) self->start();
+    });
+}
 
 void Listener::close() {
     closed_ = true;

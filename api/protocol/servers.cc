@@ -70,9 +70,16 @@ public:
     [[nodiscard]] std::string addresses() const override {
         std::string line;
         for (const auto& [name, listener] : listeners_) {
+            if (listener->address().empty()) continue;
             line += fmt::format("{}{}={}", line.empty() ? "" : " ", name, listener->address());
         }
         return line;
+    }
+
+    [[nodiscard]] std::vector<std::pair<std::string, std::string>> failures() const override {
+        std::vector<std::pair<std::string, std::string>> all;
+        for (const auto& [name, listener] : listeners_) all.emplace_back(name, listener->failure());
+        return all;
     }
 
     Result<> reload_certificates() override {

@@ -48,7 +48,8 @@ struct ServerCounters {
 
 class Servers {
 public:
-    // Binds and listens; an error names the listener, the address and why. The handler must outlive it.
+    // Binds and listens; an error names the listener, the address and what is wrong with it. An address that is in use,
+    // or not there, is tried again until it is free: failures(). The handler must outlive it.
     static Result<std::unique_ptr<Servers>> start(boost::asio::io_context& control, boost::asio::thread_pool& pool,
                                                   const ServerOptions& options, RequestHandler& handler);
     virtual ~Servers() = default;
@@ -61,8 +62,11 @@ public:
     // Reads the TLS files again; connections to come use them. An error: nothing has changed.
     virtual Result<> reload_certificates() = 0;
 
-    // "xml=127.0.0.1:5620 events=… webapi=… tls=…" with the real ports; listeners that are off are left out.
+    // "xml=127.0.0.1:5620 events=… webapi=… tls=…" with the real ports; listeners that are off, or could not listen,
+    // are left out.
     [[nodiscard]] virtual std::string addresses() const = 0;
+    // Of each listener that is on: its name, and why it does not listen, or "".
+    [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> failures() const = 0;
     [[nodiscard]] virtual ServerCounters counters() const = 0;
 };
 

@@ -210,6 +210,12 @@ std::string status_text(const api::Element& status, std::size_t width) {
     for (const char* head : {"REQUESTTYPE", "REQUESTID", "RESULTTYPE", "RESULTCODE", "RESULTMSG"}) values.take(head);
     std::string out = fmt::format("Spantape {}, up {}, workers: {}\n\n", values.take("VERSION"),
                                   up_time(values.number("UPTIMESECONDS")), values.take("WORKERS"));
+    for (const api::Element* section : values.sections("PROBLEM")) {
+        Values problem(*section);
+        out += fmt::format("PROBLEM     {}, since {}: {}\n", printable(problem.take("NAME")),
+                           printable(problem.take("SINCE")), printable(problem.take("MESSAGE")));
+    }
+    if (!values.sections("PROBLEM").empty()) out += '\n';
     out += packets_table(values, width) + '\n';
     for (const std::string& table : {workers_table(values, width), sources_table(values, width)})
         if (!table.empty()) out += table + '\n';

@@ -42,8 +42,8 @@ def _listen_only(interface):
 class Port:
     """A cable: frames sent into `outside` arrive on `inside`, where the recorder listens."""
 
-    def __init__(self):
-        self.inside, self.outside = _name("spi"), _name("spo")
+    def __init__(self, inside=None):
+        self.inside, self.outside = inside or _name("spi"), _name("spo")
         _ip("link", "add", "name", self.inside, "type", "veth", "peer", "name", self.outside)
         try:
             _listen_only(self.inside)
