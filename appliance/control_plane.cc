@@ -154,6 +154,7 @@ public:
         auto servers = api::Servers::start(io_, pool_, with_pages, functions_);
         if (!servers) return std::unexpected(servers.error());
         servers_ = std::move(*servers);
+        look_for_problems();
         return {};
     }
 

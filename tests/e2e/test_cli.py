@@ -125,18 +125,6 @@ def test_an_interface_that_is_not_there_is_named(tmp_path):
     assert done.returncode in (1, 2) and "nosuchport0" in done.stderr
 
 
-def test_a_port_in_use_is_named(networks, start_daemon, tmp_path):
-    cable = network.Port()
-    try:
-        first = start_daemon(tmp_path, [f"pcap:{cable.inside}"])
-        second = programs.Daemon(tmp_path / "second", [f"pcap:{cable.inside}"],
-                                 api={"xml": f"127.0.0.1:{first.ports['xml']}", "events": "127.0.0.1:0"})
-        done = programs.run(programs.SPANTAPED, "--config", second.config_path)
-        assert done.returncode in (1, 2) and str(first.ports["xml"]) in done.stderr
-    finally:
-        cable.close()
-
-
 def test_a_file_is_recorded_and_the_daemon_ends_with_it(tmp_path, capture):
     daemon = programs.Daemon(tmp_path, [f"file:{capture}"])
     done = programs.run(programs.SPANTAPED, "--config", daemon.config_path, "--set", "capture.pace=max", "--set",

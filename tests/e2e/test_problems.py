@@ -50,7 +50,7 @@ def test_a_listener_whose_port_is_taken_listens_once_it_is_free(start_daemon, po
         taken.listen()
         number = taken.getsockname()[1]
         daemon = start_daemon(tmp_path, [f"pcap:{port.inside}"], api={"xml": f"127.0.0.1:{number}"}, devices=CONNECTIONS)
-        assert "xml" not in daemon.ports
+        assert "xml" not in daemon.ports and f"listener xml: 127.0.0.1:{number}: Address already" in daemon.log()
         assert wait_for(daemon, "listener xml")["listener xml"] == f"127.0.0.1:{number}: Address already in use"
         recorded_whole(daemon, exchange, "7801")
     wait_for(daemon, "listener xml", there=False)

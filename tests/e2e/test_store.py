@@ -190,7 +190,7 @@ def test_below_the_reserve_no_recording_begins_until_there_is_room(mirror, tmp_p
         calls[-1].wait()
         assert not any(event.type == "RECORDINGSTARTED" for event in subscriber.events)
         disk.empty()
-        programs.wait_until(lambda: "enough room again" in daemon.log(), 10, "a word about the room")
+        programs.wait_until(lambda: "disk: works again" in daemon.log(), 10, "a word about the room")
         calls.append(peers.SippCalls(mirror, str(tmp_path / "recorded"), 1, 1.5, 1, "75"))
         subscriber.wait_for(lambda events: any(e.type == "RECORDINGUPDATE" for e in events))
         calls[-1].wait()
