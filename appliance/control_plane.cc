@@ -320,6 +320,10 @@ private:
     void on_worker(std::size_t worker, const WorkerEvent& event) {
         clock_at_least(event.time_ns);
         control_.on_worker(event);
+        // A live source's media comes in while documents are written; what a file causes is written before it goes on.
+        if (!live_)
+            while (control_.write_due_document()) {
+            }
         if (event.kind == WorkerEvent::Kind::source_ended) {
             if (--workers_reading_ == 0) sources_ended();
             return;

@@ -103,6 +103,7 @@ void CallFeed::start_call(std::uint32_t number, TimeNs start_ns) {
         const gen::Peer& to = message.from_caller ? call.callee_sip : call.caller_sip;
         messages_.emplace(message.time_ns, Message{from, to, std::move(message.text)});
     }
+    if (!options_.media) return;
     for (gen::GenStream& stream : call.streams) {
         Stream sending;
         sending.left = gen_.packets();

@@ -23,6 +23,7 @@ struct CallFeedOptions {
     std::uint32_t calls = 1000;
     double seconds = 20;            // of media, a call
     double calls_per_second = 500;  // until all of them run
+    bool media = true;              // false: calls of signalling alone, as long
     bool several_readers = false;   // more than one worker gives buffers back
 };
 

@@ -1,32 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // What a decision of the schedule costs: a call against so many rules, of which the last fits. The floor: as many
 // comparisons of texts that differ.
-#include <string>
-#include <vector>
-
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
 #include "api/control/schedule.h"
+#include "bench/call_centre_rules.h"
 
 namespace spantape {
 namespace {
-
-// As a call centre has them: by device, number, group, agent, hours.
-std::vector<RuleText> rules(std::int64_t count) {
-    std::vector<RuleText> rules;
-    for (std::int64_t i = 1; i < count; ++i) {
-        RuleText rule{{"name", fmt::format("rule {}", i)}, {"hours", "08:00-18:00"}, {"days", "mon-fri"}};
-        if (i % 5 == 0) rule["device"] = fmt::format("7{:04},7{:04}", i, i + 1);
-        if (i % 5 == 1) rule["ani"] = fmt::format("+49{}*", i);
-        if (i % 5 == 2) rule["group"] = fmt::format("Group {}", i);
-        if (i % 5 == 3) rule["agent"] = fmt::format("agent{}", i);
-        if (i % 5 == 4) rule["dnis"] = fmt::format("1800{:06},!18001*", i);
-        rules.push_back(rule);
-    }
-    rules.push_back({{"name", "rest"}, {"percent", "50"}});
-    return rules;
-}
 
 Recording call() {
     Recording call;
@@ -35,7 +17,7 @@ Recording call() {
 }
 
 void ScheduleDecide(benchmark::State& state) {
-    auto schedule = Schedule::make(rules(state.range(0)));
+    auto schedule = Schedule::make(bench::call_centre_rules(state.range(0), {{"percent", "50"}}));
     if (!schedule) return state.SkipWithError(schedule.error().message.c_str());
     const Recording fields = call();
     const ScheduleFacts facts{.fields = fields,

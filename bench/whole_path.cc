@@ -14,6 +14,7 @@
 #include <CLI/CLI.hpp>
 
 #include "appliance/appliance.h"
+#include "bench/call_centre_rules.h"
 #include "bench/call_feed.h"
 
 namespace spantape::bench {
@@ -22,6 +23,7 @@ namespace {
 struct Options {
     CallFeedOptions feed;
     std::uint16_t workers = 1;
+    std::int64_t rules = 0;
     std::string store = "/var/tmp/spantape-whole-path";
     bool json = false;
 };
@@ -85,6 +87,7 @@ int run(const Options& options) {
     appliance_options.channels = options.feed.calls + 100;
     appliance_options.max_streams = options.feed.calls * 2 + 4096;
     appliance_options.serve = false;
+    if (options.rules > 0) appliance_options.directory.schedule = call_centre_rules(options.rules, {});
     appliance_options.store = options.store;
     appliance_options.log = [](const char* level, const std::string& line) {
         fmt::print(stderr, "{} {}\n", level, line);
@@ -153,6 +156,8 @@ int main(int argc, char** argv) {
     app.add_option("--calls", options.feed.calls, "Calls at once")->capture_default_str();
     app.add_option("--seconds", options.feed.seconds, "Media of each")->capture_default_str();
     app.add_option("--rate", options.feed.calls_per_second, "Calls that begin in a second")->capture_default_str();
+    app.add_option("--rules", options.rules, "Rules of the schedule, of which the last fits")->capture_default_str();
+    app.add_flag("!--no-media", options.feed.media, "Calls of SIP alone");
     app.add_option("--workers", options.workers, "Workers of the recorder")->capture_default_str();
     app.add_option("--store", options.store, "Directory, emptied before and after")->capture_default_str();
     app.add_flag("--json", options.json, "One JSON object");

@@ -59,19 +59,24 @@ private:
 // An unclaimed stream silent for so long is no part of a call that begins now.
 inline constexpr TimeNs kStaleNs = kNsPerSecond;
 
-// How many took up to 1, 2, 4 … microseconds; the last also those that took longer. Written by one thread.
+// How many took how long: buckets of 1 us up to 4, then four to each doubling; the last has also those that took
+// longer. Written by one thread.
 class LatencyHistogram {
 public:
-    static constexpr std::size_t kBuckets = 24;
+    static constexpr std::size_t kBuckets = 92;
     void add(TimeNs latency_ns) {
         const auto us = static_cast<std::uint64_t>(std::max<TimeNs>(latency_ns - 1, 0)) / 1000;
-        buckets_[std::min<std::size_t>(static_cast<std::size_t>(std::bit_width(us)), kBuckets - 1)].add();
+        const auto shift = std::max<std::size_t>(std::bit_width(us), 3) - 3;
+        const std::size_t bucket = us < 4 ? us : 4 * (shift + 1) + (us >> shift & 3);
+        buckets_[std::min(bucket, kBuckets - 1)].add();
         sum_ns_.add(static_cast<std::uint64_t>(std::max<TimeNs>(latency_ns, 0)));
     }
     // Any thread.
     [[nodiscard]] std::uint64_t count(std::size_t bucket) const { return buckets_[bucket].get(); }
     [[nodiscard]] std::uint64_t sum_ns() const { return sum_ns_.get(); }
-    [[nodiscard]] static std::uint64_t limit_us(std::size_t bucket) { return std::uint64_t{1} << bucket; }
+    [[nodiscard]] static std::uint64_t limit_us(std::size_t bucket) {
+        return bucket < 4 ? bucket + 1 : std::uint64_t{5 + bucket % 4} << (bucket / 4 - 1);
+    }
 
 private:
     std::array<Counter, kBuckets> buckets_;

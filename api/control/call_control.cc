@@ -94,10 +94,7 @@ void CallControl::on_sip(const SipEvent& event) {
 void CallControl::on_worker(const WorkerEvent& event) {
     if (event.kind == WorkerEvent::Kind::tick) {
         reached_ns_[event.worker] = std::max(reached_ns_[event.worker], event.time_ns);
-        advance(event.time_ns);
-        while (write_due_document()) {
-        }
-        return;
+        return advance(event.time_ns);
     }
     if (event.kind == WorkerEvent::Kind::source_ended) reached_ns_[event.worker] = std::numeric_limits<TimeNs>::max();
     if (event.kind == WorkerEvent::Kind::stream_unclaimed) return stream_unclaimed(event);
@@ -150,16 +147,28 @@ void CallControl::advance(TimeNs now_ns) {
     }
     advance_blackouts();
     send_late_flushes();
-    if (now_ns_ - last_sweep_ns_ < kNsPerSecond) return;
-    last_sweep_ns_ = now_ns_;
     explained_media_.expire(now_ns_);
+    sweep();
+}
+
+// All calls once a second, a few at a time: no decision waits for all of them.
+void CallControl::sweep() {
+    const TimeNs passed_ns = std::min(now_ns_ - last_sweep_ns_, kNsPerSecond);
+    const std::size_t buckets = open_calls_.bucket_count();
+    const auto share = static_cast<std::size_t>(static_cast<double>(buckets) * static_cast<double>(passed_ns) /
+                                                static_cast<double>(kNsPerSecond));
+    if (share == 0) return;
+    last_sweep_ns_ = now_ns_;
     std::vector<CallPtr> active;
-    for (const auto& [number, call] : open_calls_)
-        if (call->active()) active.push_back(call);
+    for (std::size_t i = 0; i < share; ++i) {
+        if (++sweep_hand_ >= buckets) sweep_hand_ = 0;
+        for (auto call = open_calls_.begin(sweep_hand_); call != open_calls_.end(sweep_hand_); ++call)
+            if (call->second->active()) active.push_back(call->second);
+    }
     for (const CallPtr& call : active) check_limits(*call);
 }
 
-// Once a second: what lasts too long.
+// What lasts too long.
 void CallControl::check_limits(Call& call) {
     for (const auto& recording : call.recordings)
         if (!recording->stopped && recording->max_duration_ns != 0 &&

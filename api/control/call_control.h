@@ -113,8 +113,8 @@ public:
     void on_sip(const SipEvent& event);
     void on_worker(const WorkerEvent& event);
     void on_writer(const WriterEvent& event);
-    // What a worker's tick does, in small pieces, for a thread that has decisions to make meanwhile: advance(), and
-    // then write_due_document() for as long as it says that there are more.
+    // The clock is at now_ns: as a worker's tick says, too. Then write_due_document() for as long as it says that there
+    // are more: a piece each, for a thread that has decisions to make meanwhile.
     void advance(TimeNs now_ns);
     bool write_due_document();
     // Ends every call ("end_of_capture", "shutdown"); idle() tells when all recordings are durable.
@@ -309,6 +309,7 @@ private:
     Device& device(const std::string& id);
     void note_idle(const Call& call);
     Device* resolve(const DeviceAddress& who, bool create);
+    void sweep();
     void check_limits(Call& call);
     void end_without_media(Call& call);
     [[nodiscard]] Recording fields_on(const Device& on) const;
@@ -373,7 +374,8 @@ private:
     TimeNs now_ns_ = 0;
     std::vector<TimeNs> reached_ns_;  // by worker: all that was captured before, it has seen
     TimeNs last_sweep_ns_ = 0;
-    TimeNs cause_ns_ = 0;  // while a SIP event is worked on: its time
+    std::size_t sweep_hand_ = 0;  // a bucket of open_calls_
+    TimeNs cause_ns_ = 0;         // while a SIP event is worked on: its time
     // Names given out for recordings that start in one second: the next number for each.
     TimeNs names_second_ = 0;
     std::unordered_map<std::string, int> next_name_;

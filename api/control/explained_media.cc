@@ -36,7 +36,12 @@ void ExplainedMedia::let_go(const std::vector<Endpoint>& endpoints) {
         if (const auto at = calls_at_.find(endpoint); --at->second == 0) calls_at_.erase(at);
 }
 
-void ExplainedMedia::refuse(const FlowKey& flow, TimeNs now_ns) { refused_[ends_of(flow)] = {now_ns, now_ns}; }
+void ExplainedMedia::refuse(const FlowKey& flow, TimeNs now_ns) {
+    const Ends ends = ends_of(flow);
+    const auto [refused, is_new] = refused_.try_emplace(ends);
+    refused->second = {now_ns, now_ns};
+    if (is_new) refused_order_.emplace_back(now_ns, ends);
+}
 
 bool ExplainedMedia::explains(const FlowKey& flow, TimeNs first_ns, TimeNs now_ns) {
     if (calls_at_.contains(flow.source) || calls_at_.contains(flow.destination)) return true;
@@ -48,7 +53,15 @@ bool ExplainedMedia::explains(const FlowKey& flow, TimeNs first_ns, TimeNs now_n
 
 void ExplainedMedia::expire(TimeNs now_ns) {
     for (; !over_.empty() && now_ns - over_.front().first >= kOverNs; over_.pop_front()) let_go(over_.front().second);
-    std::erase_if(refused_, [&](const auto& each) { return now_ns - each.second.heard_ns >= kRefusedNs; });
+    while (!refused_order_.empty() && now_ns - refused_order_.front().first >= kRefusedNs) {
+        const Ends ends = refused_order_.front().second;
+        refused_order_.pop_front();
+        const auto refused = refused_.find(ends);
+        if (now_ns - refused->second.heard_ns >= kRefusedNs)
+            refused_.erase(refused);
+        else
+            refused_order_.emplace_back(refused->second.heard_ns, ends);
+    }
 }
 
 }  // namespace spantape

@@ -44,6 +44,7 @@ private:
     std::unordered_map<std::uint64_t, std::vector<Endpoint>> of_call_;
     std::deque<std::pair<TimeNs, std::vector<Endpoint>>> over_;  // oldest first
     std::unordered_map<Ends, Refused, EndsHash> refused_;
+    std::deque<std::pair<TimeNs, Ends>> refused_order_;  // Refused::heard_ns of each, as it was; about oldest first
 };
 
 }  // namespace spantape

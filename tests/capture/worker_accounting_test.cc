@@ -12,6 +12,25 @@
 namespace spantape::test {
 namespace {
 
+TEST(LatencyHistogram, ALatencyIsInTheBucketWhoseLimitItDoesNotExceed) {
+    for (TimeNs ns = 1; ns < 20 * kNsPerSecond; ns += ns / 7 + 1) {
+        LatencyHistogram histogram;
+        histogram.add(ns);
+        std::size_t bucket = 0;
+        while (histogram.count(bucket) == 0) ++bucket;
+        const auto limit_ns = [](std::size_t at) { return static_cast<TimeNs>(LatencyHistogram::limit_us(at)) * 1000; };
+        if (bucket + 1 < LatencyHistogram::kBuckets) {
+            EXPECT_LE(ns, limit_ns(bucket));
+        }
+        if (bucket > 0) {
+            EXPECT_GT(ns, limit_ns(bucket - 1));
+        }
+        if (bucket > 4) {
+            EXPECT_LE(LatencyHistogram::limit_us(bucket), LatencyHistogram::limit_us(bucket - 1) * 5 / 4);
+        }
+    }
+}
+
 class WorkerAccountingTest : public WorkerTest {
 protected:
     WorkerAccountingTest() : WorkerTest(32) {}

@@ -92,6 +92,8 @@ protected:
     }
     void tick(std::uint16_t worker = 0) {
         control->on_worker({.kind = WorkerEvent::Kind::tick, .worker = worker, .time_ns = now});
+        while (control->write_due_document()) {
+        }
     }
     void pass(double s) {
         now += static_cast<TimeNs>(s * 1e9);

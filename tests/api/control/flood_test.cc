@@ -92,9 +92,14 @@ protected:
             control_plane_->on_writer(RecordingStored{document.recording.ident, true});
         }
     }
+    void tick() {
+        control_plane_->on_worker({.kind = WorkerEvent::Kind::tick, .time_ns = now_ns_});
+        while (control_plane_->write_due_document()) {
+        }
+    }
     void pass(TimeNs ns) {
         now_ns_ += ns;
-        control_plane_->on_worker({.kind = WorkerEvent::Kind::tick, .time_ns = now_ns_});
+        tick();
         turn();
     }
     static std::size_t resident_bytes() {
@@ -135,7 +140,7 @@ TEST_F(FloodTest, ACallIsRecordedWholeAmong300000FakeInvites) {
         if (fake % 100 == 0) turn();
         if (fake % 20'000 == 0) {
             dialogs_.expire(now_ns_);
-            control_plane_->on_worker({.kind = WorkerEvent::Kind::tick, .time_ns = now_ns_});
+            tick();
         }
     }
     const std::size_t grown_bytes = resident_bytes() - before_bytes;
