@@ -23,7 +23,15 @@ CallControl::AgentBlackout CallControl::agent_blackout_of(const DeviceAddress& w
 
 bool CallControl::concerns(const AgentBlackout& blackout, const Call& call) const {
     if (blackout.of_call) return !call.from_beginning && call.fields.device_id == blackout.who.device_id;
-    if (blackout.agent > 0) return call.fields.agent_id == blackout.agent;
+    if (blackout.agent > 0) {
+        // Also of one who came to the phone while it talks.
+        const auto is_on = [&](const std::string& phone) {
+            const User* user = directory_->by_phone(phone);
+            return user != nullptr && user->id == blackout.agent;
+        };
+        return call.fields.agent_id == blackout.agent || is_on(call.fields.device_id) ||
+               is_on(call.fields.device_alias);
+    }
     const auto fits = [](const std::string& wanted, const std::string& is) { return wanted.empty() || wanted == is; };
     const DeviceAddress& who = blackout.who;
     return fits(who.device_id, call.fields.device_id) && fits(who.device_alias, call.fields.device_alias) &&

@@ -163,3 +163,101 @@ def test_a_call_whose_beginning_was_not_seen_is_recorded_from_its_re_invite(daem
     for side in call.sent:
         call.sent[side] = [packet for packet in call.sent[side] if packet.time > begun + 0.2]
     check_audio(daemon, newest, call)
+
+
+def finished(events, call):
+    time.sleep(1)
+    call.end()
+    events.wait_type("RECORDINGUPDATE", call.device)
+
+
+def test_of_a_forked_call_the_phone_that_answers_is_recorded_once(daemon, exchange, events):
+    call = exchange.call("7110", answer=False, sound=noise())
+    call.also_rings(OTHER_DESK)
+    call.answer()
+    call.gives_up(OTHER_DESK)
+    events.wait_type("RECORDINGSTARTED", "7110")
+    finished(events, call)
+    [recording] = recordings(daemon, "7110")
+    assert recording["ended_by"] == "bye"
+    check_audio(daemon, recording, call)
+
+
+def test_a_redirected_call_is_recorded_where_it_is_answered(daemon, exchange, events):
+    call = exchange.call("7120", answer=False, sound=noise())
+    call.redirect(OTHER_DESK)
+    call.answer()
+    events.wait_type("RECORDINGSTARTED", "7120")
+    finished(events, call)
+    [recording] = recordings(daemon, "7120")
+    assert OTHER_DESK in recording["streams"][0]["source"] + recording["streams"][0]["destination"]
+    check_audio(daemon, recording, call)
+
+
+def test_a_conference_goes_on_in_the_recording_of_each_of_its_calls(daemon, exchange, events):
+    calls = [exchange.call(device, sound=noise(), hosts={"device": desk})
+             for device, desk in (("7130", DESK), ("7131", OTHER_DESK))]
+    time.sleep(1)
+    for call in calls:
+        call.move("far", "10.92.0.99")  # the bridge
+    time.sleep(1)
+    for call in calls:
+        call.end()
+    for call in calls:
+        events.wait_type("RECORDINGUPDATE", call.device)
+        [recording] = recordings(daemon, call.device)
+        check_audio(daemon, recording, call)
+
+
+def test_two_calls_at_once_on_one_phone_are_two_recordings(daemon, exchange, events, xml):
+    calls = [exchange.call("7140", caller=caller, sound=noise()) for caller in ("5550003", "5550004")]
+    events.wait_type("RECORDINGSTARTED", "7140", count=2)
+    status = xml.ask("DEVICESTATUS", DEVICEID="7140")
+    assert len(list(status.root.iter("CALLINSTANCE"))) >= 1
+    time.sleep(1)
+    for call in calls:
+        call.end()
+    events.wait_type("RECORDINGUPDATE", "7140", count=2)
+    found = {r["ani"]: r for r in recordings(daemon, "7140")}
+    for call in calls:
+        check_audio(daemon, found[call.caller], call)
+
+
+def test_media_of_a_phone_behind_nat_is_the_calls(daemon, exchange, events):
+    call = exchange.call("7150", answer=False, sound=noise(), hosts={"device": "192.168.17.5"})
+    call.nat = ("203.0.113.9", 61000)
+    call.answer()
+    events.wait_type("RECORDINGSTARTED", "7150")
+    finished(events, call)
+    [recording] = recordings(daemon, "7150")
+    assert {s["side"] for s in recording["streams"]} == {"far", "device"}
+    assert recording["ledger"]["stored"] == sum(map(len, call.sent.values()))
+    check_audio(daemon, recording, call)
+
+
+def test_an_agent_comes_to_a_phone_and_leaves_it_while_it_talks(daemon, exchange, events, xml):
+    agent = xml.ask("IMPORTUSER", ACTION="ADD", FIRSTNAME="Anna", LASTNAME="Late", PASSWORD="x", STATUS="A",
+                    SYS_USER="anna-late")["AGENTID"]
+    call = exchange.call("7160", sound=noise())
+    events.wait_type("RECORDINGSTARTED", "7160")
+    assert xml.ask("IMPORTAGENTPHONE", ACTION="ADD", PHONEID="7160", AGENTID=agent).code == 20
+    # It talks on; and what he is told not to have recorded is not.
+    assert xml.ask("AGENTBLACKOUTSTART", SYS_USER="anna-late").code == 20
+    events.wait_type("RECORDINGPAUSED", "7160")
+    assert xml.ask("AGENTBLACKOUTSTOP", SYS_USER="anna-late").code == 20
+    events.wait_type("RECORDINGRESUMED", "7160")
+    finished(events, call)
+    during = exchange.call("7160", sound=noise())
+    events.wait_type("RECORDINGSTARTED", "7160", count=2)
+    assert xml.ask("IMPORTAGENTPHONE", ACTION="DELETE", PHONEID="7160", AGENTID=agent).code == 20
+    time.sleep(1)
+    during.end()
+    events.wait_type("RECORDINGUPDATE", "7160", count=2)
+    after = exchange.call("7160", sound=noise())
+    events.wait_type("RECORDINGSTARTED", "7160", count=3)
+    finished(events, after)
+    events.wait_type("RECORDINGUPDATE", "7160", count=3)
+    by_call = {r["callid"]: r for r in recordings(daemon, "7160")}
+    assert [by_call[each.call_id].get("agent_id", 0) for each in (call, during, after)] == [0, int(agent), 0]
+    for each in (during, after):
+        check_audio(daemon, by_call[each.call_id], each)

@@ -84,6 +84,7 @@ class PhoneCall:
         self.count = 0
         self.more = []
         self.invite_cseq = 1
+        self.nat = None  # (host, port) that the device's media is seen at, where that is not what its SDP says
 
     def _sip(self, sender, lines, body=""):
         source, target = ("far", "device") if sender == "far" else ("device", "far")
@@ -108,6 +109,39 @@ class PhoneCall:
     def invite(self):
         self._sip("far", [f"INVITE {self._uri()} SIP/2.0", *self._headers("1 INVITE", False),
                           f"Contact: <sip:{self.caller}@{self.hosts['far']}>", *self.more], self._sdp("far"))
+
+    def also_rings(self, host):
+        """The proxy forks: the same INVITE to another phone, which rings with a tag of its own (RFC 3261 section 16)."""
+        first, self.hosts = self.hosts, {**self.hosts, "device": host}
+        self._sip("far", [f"INVITE {self._uri()} SIP/2.0", *self._fork_headers("1 INVITE", "b2"),
+                          f"Contact: <sip:{self.caller}@{self.hosts['far']}>", *self.more], self._sdp("far"))
+        self._sip("device", ["SIP/2.0 180 Ringing", *self._fork_headers("1 INVITE", "b2", "other")])
+        self.hosts = first
+
+    def gives_up(self, host):
+        """Since another phone answered, this one is told to stop."""
+        first, self.hosts = self.hosts, {**self.hosts, "device": host}
+        self._sip("far", [f"CANCEL {self._uri()} SIP/2.0", *self._fork_headers("1 CANCEL", "b2")])
+        self._sip("device", ["SIP/2.0 200 OK", *self._fork_headers("1 CANCEL", "b2", "other")])
+        self._sip("device", ["SIP/2.0 487 Request Terminated", *self._fork_headers("1 INVITE", "b2", "other")])
+        self._sip("far", [f"ACK {self._uri()} SIP/2.0", *self._fork_headers("1 ACK", "b2", "other")])
+        self.hosts = first
+
+    def _fork_headers(self, cseq, branch, tag=""):
+        via, *others = self._headers(cseq, False)
+        to = f"To: <sip:{self.device}@{self.hosts['device']}>" + (f";tag={tag}{self.call_id}" if tag else "")
+        return [f"Via: SIP/2.0/UDP {self.hosts['far']}:5060;branch=z9hG4bK{self.call_id}{branch}",
+                *(to if line.startswith("To: ") else line for line in others)]
+
+    def redirect(self, host):
+        """302: the caller asks there instead, in the same dialog-to-be."""
+        self._sip("device", ["SIP/2.0 302 Moved Temporarily", *self._headers("1 INVITE"),
+                             f"Contact: <sip:{self.device}@{host}>"])
+        self._sip("far", [f"ACK {self._uri()} SIP/2.0", *self._headers("1 ACK")])
+        self.hosts = {**self.hosts, "device": host}
+        self._sip("far", [f"INVITE {self._uri()} SIP/2.0", *self._headers("2 INVITE", False),
+                          f"Contact: <sip:{self.caller}@{self.hosts['far']}>", *self.more], self._sdp("far"))
+        self.invite_cseq = 2
 
     def challenge(self):
         """The INVITE is answered 407, and comes again, as phones send it that have a password."""
@@ -167,8 +201,11 @@ class PhoneCall:
             start = self.count * PACKET_SAMPLES % (len(whole) - PACKET_SAMPLES)
             payload = whole[start:start + PACKET_SAMPLES]
             packet = wire.RtpPacket(time.time(), 0, 100 + self.count, 160 * self.count, self.ssrc[side], payload)
+            ends = {each: (self.hosts[each], self.ports[each]) for each in (side, other)}
+            if self.nat:
+                ends["device"] = self.nat
             self.exchange.port.send(wire.udp_frame(
-                (self.hosts[side], self.ports[side]), (self.hosts[other], self.ports[other]),
+                ends[side], ends[other],
                 wire.rtp_bytes(0, packet.sequence, packet.timestamp, packet.ssrc, payload, self.count == 0)))
             self.sent[side].append(packet)
         self.count += 1
