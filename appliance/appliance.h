@@ -16,6 +16,7 @@
 #include "capture/source/source.h"
 #include "storage/archive_action.h"
 #include "storage/export/mail.h"
+#include "storage/export/vox_file.h"
 #include "storage/index/index.h"
 #include "storage/segment/reader.h"
 
@@ -63,6 +64,7 @@ struct ApplianceOptions {
     api::ServerOptions servers;
     api::AccessOptions access;
     bool agent_blackout = true;
+    VoxCoding vox = VoxCoding::adpcm;
     // [mail]
     MailServer mail;
     TimeNs mail_retry_ns = 60 * kNsPerSecond;

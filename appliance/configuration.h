@@ -11,6 +11,7 @@
 #include "capture/base/result.h"
 #include "capture/source/source.h"
 #include "storage/archive_action.h"
+#include "storage/export/vox_file.h"
 
 namespace spantape {
 
@@ -92,6 +93,10 @@ struct Configuration {
         bool users = false;     // only they may use it
         bool operator==(const WebApi&) const = default;
     } webapi;
+    struct ExportSection {
+        VoxCoding vox = VoxCoding::adpcm;
+        bool operator==(const ExportSection&) const = default;
+    } exports;
     struct MailSection {
         std::string server;  // smtp:// or smtps:// and host; "": none
         std::string user, password_file;

@@ -76,6 +76,7 @@ constexpr TextsKey texts(Result<> (*check)(const std::string&)) {
 constexpr std::string_view kPaces[] = {"realtime", "max"};
 constexpr std::string_view kHuge[] = {"auto", "always", "never"};
 constexpr std::string_view kResultTypes[] = {"label", "error"};
+constexpr std::string_view kVoxCodings[] = {"adpcm", "mulaw"};
 constexpr std::string_view kDialects[] = {"5.3", "5.x-users"};
 constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
 constexpr std::string_view kFormats[] = {"text", "json"};
@@ -197,6 +198,10 @@ constexpr ConfigurationKey kKeys[] = {
     {"webapi", "users", flag<&C::webapi, &C::WebApi::users>(),
      "The WebAPI and /metrics are for users of the directory alone: HTTP Basic with USERNAME and PASSWORD of "
      "IMPORTUSER, or a Bearer token of USERTOKEN. What they may do their roles say (MODIFYUSERROLE, ROLECLASSES)."},
+
+    {"export", "vox", choice<&C::exports, &C::ExportSection::vox>(kVoxCodings),
+     "What MEDIA_FORMAT VOX is: Dialogic's ADPCM of 4 bits, or mu-law of 8 bits; both of 8 kHz, one channel, no "
+     "header."},
 
     {"mail", "server", text<&C::mail, &C::MailSection::server>(check_mail_server),
      "The server that EMAIL and COMBINEDEMAIL send through, such as \"smtp://mail.example.com:587\" or "

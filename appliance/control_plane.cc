@@ -93,6 +93,7 @@ public:
                       .mail = mail_sink(),
                       .access = options.access,
                       .agent_blackout = options.agent_blackout,
+                      .vox = options.vox,
                       .blackouts_file = live && options.serve ? options.store + "/blackouts.json" : ""}),
           archive_({.index = links_.index,
                     .segments = links_.segments,

@@ -44,13 +44,20 @@ std::string letter(const std::vector<Recording>& recordings) {
     return text;
 }
 
-// A mail that an earlier version queued names none.
-MediaFormat format_of(const json::value& queued) {
+// A mail that an earlier version queued names no format.
+api::ExportWish wish_of(const json::value& queued) {
+    api::ExportWish wish;
     const json::value* name = queued.as_object().if_contains("format");
-    if (name == nullptr) return MediaFormat::wav;
+    if (name == nullptr) return wish;
     const auto format = media_format(name->as_string());
     if (!format) throw std::runtime_error("there is no format " + std::string(name->as_string()));
-    return *format;
+    wish.format = *format;
+    if (const json::value* seal = queued.as_object().if_contains("seal")) {
+        auto read = CavSeal::from_text(seal->as_string());
+        if (!read) throw std::runtime_error(read.error().message);
+        wish.seal = std::move(*read);
+    }
+    return wish;
 }
 
 }  // namespace
@@ -154,7 +161,7 @@ MailResult MailRuns::send(const api::MailJob& job) const {
     }
     if (recordings.empty()) return {MailOutcome::failed, "the mail names no recording"};
     const TimeNs now_ns = wall_clock_ns();
-    auto file = open_combined_export(source_, recordings, job.format, now_ns);
+    auto file = api::open_export(source_, recordings, job.wish, now_ns);
     if (!file) return {MailOutcome::failed, file.error().message};
     Mail mail;
     mail.to = job.to;
@@ -163,8 +170,8 @@ MailResult MailRuns::send(const api::MailJob& job) const {
     mail.from_name = job.from_name;
     mail.subject = what_it_is(recordings);
     mail.text = letter(recordings);
-    mail.attachment_name = api::combined_export_name(recordings, job.format);
-    mail.attachment_type = media_kind(job.format).content_type;
+    mail.attachment_name = api::combined_export_name(recordings, job.wish.format);
+    mail.attachment_type = media_kind(job.wish.format).content_type;
     mail.attachment = std::move(*file);
     return send_mail(tools_.server, std::move(mail), now_ns);
 }
@@ -176,15 +183,17 @@ void MailRuns::queue(Queued&& queued) {
 
 Result<> MailRuns::keep(const Queued& queued) const {
     const api::MailJob& job = queued.job;
-    const std::string text = json::serialize(json::object{{"idents", json::value_from(job.idents)},
-                                                          {"to", job.to},
-                                                          {"to_name", job.to_name},
-                                                          {"from", job.from},
-                                                          {"from_name", job.from_name},
-                                                          {"format", media_kind(job.format).name},
-                                                          {"since_ns", queued.since_ns},
-                                                          {"due_ns", queued.due_ns},
-                                                          {"attempts", queued.attempts}});
+    json::object members{{"idents", json::value_from(job.idents)},
+                         {"to", job.to},
+                         {"to_name", job.to_name},
+                         {"from", job.from},
+                         {"from_name", job.from_name},
+                         {"format", media_kind(job.wish.format).name},
+                         {"since_ns", queued.since_ns},
+                         {"due_ns", queued.due_ns},
+                         {"attempts", queued.attempts}};
+    if (job.wish.seal) members["seal"] = job.wish.seal->to_text();
+    const std::string text = json::serialize(members);
     const std::string directory = tools_.store + "/mail", next = queued.file + ".new";
     ::mkdir(directory.c_str(), 0700);
     ::unlink(next.c_str());
@@ -219,7 +228,7 @@ void MailRuns::load_queue() {
             queued.job.to_name = json::value_to<std::string>(value.at("to_name"));
             queued.job.from = json::value_to<std::string>(value.at("from"));
             queued.job.from_name = json::value_to<std::string>(value.at("from_name"));
-            queued.job.format = format_of(value);
+            queued.job.wish = wish_of(value);
             queued.since_ns = value.at("since_ns").to_number<TimeNs>();
             queued.due_ns = value.at("due_ns").to_number<TimeNs>();
             queued.attempts = value.at("attempts").to_number<std::uint32_t>();

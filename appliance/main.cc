@@ -130,6 +130,7 @@ ApplianceOptions options_from(const Configuration& configuration) {
                       .unnamed = {configuration.api.unnamed.begin(), configuration.api.unnamed.end()},
                       .requests_per_s = configuration.api.rate};
     options.agent_blackout = configuration.api.agent_blackout;
+    options.vox = configuration.exports.vox;
     options.mail = {.url = configuration.mail.server,
                     .user = configuration.mail.user,
                     .password = {},

@@ -72,6 +72,27 @@ bool derive(std::string_view password, const Hash& hash, Key& key) {
 
 }  // namespace
 
+Result<ScryptTerms> ScryptTerms::fresh() {
+    ScryptTerms terms;
+    if (RAND_bytes(terms.salt.data(), static_cast<int>(terms.salt.size())) != 1)
+        return fail("the random generator gives no salt");
+    return terms;
+}
+
+Result<SecretKey> key_of(std::string_view password, const ScryptTerms& terms) {
+    constexpr unsigned kMostLogRounds = 20, kMostBlock = 32, kMostParallel = 16;
+    if (terms.log_rounds < 1 || terms.log_rounds > kMostLogRounds || terms.block < 1 || terms.block > kMostBlock ||
+        terms.parallel < 1 || terms.parallel > kMostParallel)
+        return fail("a key cannot be derived with scrypt N=2^{} r={} p={}", terms.log_rounds, terms.block,
+                    terms.parallel);
+    SecretKey key;
+    if (EVP_PBE_scrypt(password.data(), password.size(), terms.salt.data(), terms.salt.size(),
+                       std::uint64_t{1} << terms.log_rounds, terms.block, terms.parallel, kMostMemory, key.data(),
+                       SecretKey::kBytes) != 1)
+        return fail("no key can be derived from the password (is there no memory?)");
+    return key;
+}
+
 Result<std::string> hash_password(std::string_view password) {
     Hash hash;
     if (RAND_bytes(hash.salt.data(), static_cast<int>(hash.salt.size())) != 1)

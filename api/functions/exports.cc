@@ -6,6 +6,9 @@
 #include <fmt/format.h>
 
 #include "api/functions/functions.h"
+#include "api/protocol/xml_text.h"
+#include "storage/audio/chunk_source.h"
+#include "storage/export/raw_file.h"
 
 namespace spantape::api {
 
@@ -70,25 +73,48 @@ ExportResult<std::vector<Recording>> recordings_by_ident(const ExportSource& sou
     return recordings;
 }
 
-Result<std::unique_ptr<ExportedFile>> open_export(const ExportSource& source, const Recording& recording,
-                                                  MediaFormat format, TimeNs now_ns) {
-    auto audio = RecordingAudio::open(source.index, source.segments, recording, now_ns);
-    if (!audio) return std::unexpected(audio.error());
-    return open_audio_file(format, std::move(*audio));
+namespace {
+
+// <RECORDINGS>, with the manual's columns of each.
+std::string fields_document(const std::vector<Recording>& recordings) {
+    std::string document = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<RECORDINGS>\n";
+    for (const Recording& recording : recordings) {
+        document += "<RECORDING>\n";
+        for (const std::string_view name : column_names()) {
+            std::string tag(name);
+            std::ranges::transform(tag, tag.begin(), [](unsigned char c) { return std::toupper(c); });
+            document += fmt::format("<{}>", tag);
+            append_escaped(document, column(recording, name).value);
+            document += fmt::format("</{}>\n", tag);
+        }
+        document += "</RECORDING>\n";
+    }
+    return document + "</RECORDINGS>\n";
 }
 
-Result<std::unique_ptr<ExportedFile>> open_combined_export(const ExportSource& source,
-                                                           const std::vector<Recording>& recordings, MediaFormat format,
-                                                           TimeNs now_ns) {
+Result<std::unique_ptr<RecordingAudio>> open_audio(const ExportSource& source, const std::vector<Recording>& recordings,
+                                                   TimeNs now_ns) {
     std::vector<std::unique_ptr<RecordingAudio>> parts;
     for (const Recording& recording : recordings) {
         auto audio = RecordingAudio::open(source.index, source.segments, recording, now_ns);
         if (!audio) return std::unexpected(audio.error());
         parts.push_back(std::move(*audio));
     }
-    auto combined = one_after_the_other(std::move(parts));
-    if (!combined) return std::unexpected(combined.error());
-    return open_audio_file(format, std::move(*combined));
+    if (parts.size() == 1) return std::move(parts.front());
+    return one_after_the_other(std::move(parts));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ExportedFile>> open_export(const ExportSource& source, const std::vector<Recording>& recordings,
+                                                  const ExportWish& wish, TimeNs now_ns) {
+    if (wish.format == MediaFormat::raw)
+        return raw_file(stored_chunks(source.index, source.segments), recordings, now_ns);
+    auto audio = open_audio(source, recordings, now_ns);
+    if (!audio) return std::unexpected(audio.error());
+    if (wish.format == MediaFormat::cav)
+        return cav_file(fields_document(recordings), wav_file(std::move(*audio)), wish.seal);
+    return open_audio_file(wish.format, std::move(*audio), source.vox);
 }
 
 std::string export_name(const Recording& recording, MediaFormat format) {
@@ -96,13 +122,13 @@ std::string export_name(const Recording& recording, MediaFormat format) {
     std::string name =
         slash == std::string::npos ? fmt::to_string(recording.ident) : recording.filename.substr(slash + 1);
     if (name.ends_with(".wav")) name.resize(name.size() - 4);  // FILENAME is of a WAV file
-    return fmt::format("{}.{}", name, media_kind(format).name);
+    return fmt::format("{}.{}", name, media_kind(format).suffix);
 }
 
 std::string combined_export_name(const std::vector<Recording>& recordings, MediaFormat format) {
     if (recordings.size() == 1) return export_name(recordings.front(), format);
     return fmt::format("recordings-{}-{}.{}", recordings.front().ident, recordings.back().ident,
-                       media_kind(format).name);
+                       media_kind(format).suffix);
 }
 
 }  // namespace spantape::api

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "api/functions/access.h"
 #include "api/protocol/message.h"
+#include "storage/export/cav_file.h"
 #include "storage/export/media_format.h"
 #include "storage/index/index.h"
 #include "storage/segment/reader.h"
@@ -21,6 +23,13 @@ struct ExportSource {
     const Index& index;
     const SegmentStore& segments;
     Visibility visible = {};
+    VoxCoding vox = VoxCoding::adpcm;
+};
+
+// What kind of file is wanted.
+struct ExportWish {
+    MediaFormat format = MediaFormat::wav;
+    std::optional<CavSeal> seal;  // of CAV
 };
 
 struct NoExport {
@@ -37,13 +46,10 @@ using ExportResult = std::expected<T, NoExport>;
 [[nodiscard]] ExportResult<std::vector<Recording>> recordings_by_ident(const ExportSource& source,
                                                                        const std::string& idents);
 
-// The recording as a file; up to now while it goes on.
-[[nodiscard]] Result<std::unique_ptr<ExportedFile>> open_export(const ExportSource& source, const Recording& recording,
-                                                                MediaFormat format, TimeNs now_ns);
-// All of them, one after the other, as one file. At least one.
-[[nodiscard]] Result<std::unique_ptr<ExportedFile>> open_combined_export(const ExportSource& source,
-                                                                         const std::vector<Recording>& recordings,
-                                                                         MediaFormat format, TimeNs now_ns);
+// The recordings, one after the other, as one file; up to now where one goes on. At least one.
+[[nodiscard]] Result<std::unique_ptr<ExportedFile>> open_export(const ExportSource& source,
+                                                                const std::vector<Recording>& recordings,
+                                                                const ExportWish& wish, TimeNs now_ns);
 // "7001-12-30-00.wav"
 [[nodiscard]] std::string export_name(const Recording& recording, MediaFormat format);
 [[nodiscard]] std::string combined_export_name(const std::vector<Recording>& recordings, MediaFormat format);

@@ -348,7 +348,8 @@ private:
             function.codes.push_back(API_INVALID_MESSAGE_FORMAT);
             add(table, std::move(function));
         };
-        const List format{choice("MEDIA_FORMAT", {"WAV", "MP3", "M4A", "VOX", "CAV", "FLAC", "OGG"})};
+        const List format{choice("MEDIA_FORMAT", {"WAV", "MP3", "M4A", "VOX", "CAV", "FLAC", "OGG", "RAW"})};
+        // The manual has these at EMAIL and EXPORT alone.
         const List sealed{flag("ENCRYPT"), text("PASSWORD", 255)};
         const List unique{required(text("UNIQUEFIELD", 255)), required(text("UNIQUEID", 255))};
         const List idents{required(text("IDENT", 255))};
@@ -361,7 +362,7 @@ private:
         of({.name = "COMBINEDEMAIL",
             .parameters = List{required(text("TOADDRESS", 255)), text("TONAME", 255), text("FROMADDRESS", 255),
                                text("FROMNAME", 255)} +
-                          idents + List{text("UNIQUEID", 255)} + format,
+                          idents + List{text("UNIQUEID", 255)} + format + sealed,
             .codes = {API_EMAIL_NOT_VALID, API_ERROR_CLIENT_NOT_FOUND, API_DATABASE_QUERY_ERROR},
             .handler = &F::combined_email},
            people);
@@ -382,7 +383,7 @@ private:
         const List many_idents{required(text("IDENT", 10'000))};
         for (const char* name : {"COMBINEDEXPORT", "MULTIEXPORT"})
             of({.name = name,
-                .parameters = many_idents + format,
+                .parameters = many_idents + format + sealed,
                 .codes = {API_DATABASE_QUERY_ERROR},
                 .handler = &F::combined_export},
                web);

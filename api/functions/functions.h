@@ -50,8 +50,9 @@ struct FunctionContext {
     bool users_dialect = false;  // api.dialect "5.x-users"
     MailSink mail = {};          // empty: no mail server
     AccessOptions access = {};
-    bool agent_blackout = true;       // api.agent_blackout
-    std::string blackouts_file = {};  // where those that run are kept; "": they end with the daemon
+    bool agent_blackout = true;        // api.agent_blackout
+    VoxCoding vox = VoxCoding::adpcm;  // export.vox
+    std::string blackouts_file = {};   // where those that run are kept; "": they end with the daemon
 };
 
 class Functions : public RequestHandler {
@@ -127,7 +128,7 @@ private:
     void combined_export(const FunctionCall& call, Done done);
     void email(const FunctionCall& call, Done done);
     void combined_email(const FunctionCall& call, Done done);
-    void mail_found(ExportResult<std::vector<Recording>>&& found, MailJob&& job, Done done);
+    void mail_found(const std::vector<Recording>& recordings, MailJob&& job, Done done);
 
     // retention_functions.cc
     void recording_purge(const FunctionCall& call, Done done);

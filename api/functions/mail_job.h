@@ -7,15 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "api/functions/exports.h"
 #include "storage/export/mail.h"
-#include "storage/export/media_format.h"
 
 namespace spantape::api {
 
 struct MailJob {
     std::vector<std::uint64_t> idents;  // their audio, one after the other, in one file
     std::string to, to_name, from, from_name;
-    MediaFormat format = MediaFormat::wav;
+    ExportWish wish;
 };
 
 // Tries once and calls back on the control thread with what came of it; `later`: it will be tried again.

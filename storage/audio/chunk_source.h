@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "capture/base/result.h"
+#include "storage/index/index.h"
 #include "storage/segment/reader.h"
 
 namespace spantape {
@@ -31,5 +32,8 @@ public:
     // Chunks that hold frames which arrived within [from_ns, to_ns]. A stream without any gives an empty one.
     virtual Result<std::unique_ptr<StreamChunks>> open(std::uint64_t stream_id, TimeNs from_ns, TimeNs to_ns) = 0;
 };
+
+// Those that are stored. Index and segments outlive it.
+[[nodiscard]] std::unique_ptr<ChunkSource> stored_chunks(const Index& index, const SegmentStore& segments);
 
 }  // namespace spantape

@@ -45,9 +45,13 @@ private:
 
 }  // namespace
 
+std::unique_ptr<ChunkSource> stored_chunks(const Index& index, const SegmentStore& segments) {
+    return std::make_unique<StoredChunks>(index, segments);
+}
+
 Result<std::unique_ptr<RecordingAudio>> RecordingAudio::open(const Index& index, const SegmentStore& segments,
                                                              const Recording& recording, TimeNs now_ns) {
-    return open_recording_audio(std::make_unique<StoredChunks>(index, segments), recording, now_ns);
+    return open_recording_audio(stored_chunks(index, segments), recording, now_ns);
 }
 
 }  // namespace spantape

@@ -17,7 +17,7 @@ constexpr std::uint32_t kRateHz = 8000;
 // decoder differ in that their predictions drift apart, for nothing in the code pulls them together.
 class VoxFile final : public ExportedFile {
 public:
-    explicit VoxFile(std::unique_ptr<RecordingAudio> audio) : audio_(std::move(audio)) {}
+    VoxFile(std::unique_ptr<RecordingAudio> audio, VoxCoding coding) : audio_(std::move(audio)), coding_(coding) {}
 
     Result<> open() {
         SF_VIRTUAL_IO io{.get_filelen = &VoxFile::given,
@@ -25,13 +25,17 @@ public:
                          .read = nullptr,
                          .write = &VoxFile::collect,
                          .tell = &VoxFile::given};
-        SF_INFO info{
-            .samplerate = static_cast<int>(kRateHz), .channels = 1, .format = SF_FORMAT_RAW | SF_FORMAT_VOX_ADPCM};
+        SF_INFO info{.samplerate = static_cast<int>(kRateHz),
+                     .channels = 1,
+                     .format = SF_FORMAT_RAW | (coding_ == VoxCoding::adpcm ? SF_FORMAT_VOX_ADPCM : SF_FORMAT_ULAW)};
         encoder_.reset(sf_open_virtual(&io, SFM_WRITE, &info, this));
         return encoder_ ? Result<>() : fail("VOX: {}", sf_strerror(nullptr));
     }
 
-    std::optional<std::uint64_t> bytes() const override { return (audio_->total_frames() + 1) / 2; }
+    std::optional<std::uint64_t> bytes() const override {
+        const std::uint64_t samples = audio_->total_frames();
+        return coding_ == VoxCoding::adpcm ? (samples + 1) / 2 : samples;
+    }
 
     Result<std::string> next() override {
         while (collected_.empty() && !ended_) {
@@ -39,8 +43,9 @@ public:
             if (!samples) return std::unexpected(samples.error());
             ended_ = samples->empty();
             waiting_.insert(waiting_.end(), samples->begin(), samples->end());
-            if (ended_ && waiting_.size() % 2 != 0) waiting_.push_back(0);
-            const auto whole = static_cast<sf_count_t>(waiting_.size() / 2 * 2);  // two samples are a byte
+            const std::size_t step = coding_ == VoxCoding::adpcm ? 2 : 1;  // samples of a byte
+            if (ended_ && waiting_.size() % step != 0) waiting_.push_back(0);
+            const auto whole = static_cast<sf_count_t>(waiting_.size() / step * step);
             if (sf_write_short(encoder_.get(), waiting_.data(), whole) != whole)
                 return fail("VOX: {}", sf_strerror(encoder_.get()));
             waiting_.erase(waiting_.begin(), waiting_.begin() + whole);
@@ -62,6 +67,7 @@ private:
     };
 
     std::unique_ptr<RecordingAudio> audio_;
+    VoxCoding coding_;
     std::vector<std::int16_t> waiting_;  // at most one sample
     std::string collected_;
     sf_count_t given_ = 0;
@@ -71,10 +77,10 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<ExportedFile>> vox_file(std::unique_ptr<RecordingAudio> audio) {
+Result<std::unique_ptr<ExportedFile>> vox_file(std::unique_ptr<RecordingAudio> audio, VoxCoding coding) {
     auto mono = converted(std::move(audio), {.sample_rate_hz = kRateHz, .channels = 1});
     if (!mono) return std::unexpected(mono.error());
-    auto file = std::make_unique<VoxFile>(std::move(*mono));
+    auto file = std::make_unique<VoxFile>(std::move(*mono), coding);
     if (const auto opened = file->open(); !opened) return std::unexpected(opened.error());
     return file;
 }

@@ -107,6 +107,8 @@ listen = "localhost:80"
 tls = "0.0.0.0:443"
 cert = "c.pem"
 key = "k.pem"
+[export]
+vox = "mulaw"
 [log]
 level = "debug"
 format = "json"
@@ -143,6 +145,7 @@ path = "/"
     expected.storage = {"/data", 0.5, false, "/keys/master", 10, 64};
     expected.api = {"[::1]:0", "", 9, {"192.0.2.0/24", "2001:db8::/32"}, 50, ResultTypeText::error, "UTC"};
     expected.webapi = {"localhost:80", "0.0.0.0:443", "c.pem", "k.pem"};
+    expected.exports = {VoxCoding::mulaw};
     expected.log = {LogLevel::debug, LogFormat::json};
     EXPECT_EQ(*loaded, expected);
     EXPECT_EQ(loaded->streams_per_worker(), 100U);
@@ -206,6 +209,7 @@ TEST_F(ConfigurationTest, EveryKeyCanBeSetOnTheCommandLine) {
                                                 "directory.terminology=[\"agent=Clerk\"]",
                                                 "directory.locations=[\"2=North\"]",
                                                 "directory.sites=[]",
+                                                "export.vox=mulaw",
                                                 "log.level=error",
                                                 "log.format=json"};
     std::set<std::string> keys;

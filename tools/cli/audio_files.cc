@@ -16,17 +16,22 @@ constexpr unsigned kMostThreads = 2;
 }  // namespace
 
 std::string audio_file_name(const Recording& recording, MediaFormat format) {
-    return file_name_from(api::export_name(recording, format), fmt::format(".{}", media_kind(format).name),
+    return file_name_from(api::export_name(recording, format), fmt::format(".{}", media_kind(format).suffix),
                           fmt::to_string(recording.ident));
 }
 
-Result<std::string> write_audio(const AudioSource& source, const Recording& recording, MediaFormat format,
+Result<std::string> write_audio(const AudioSource& source, const Recording& recording, const api::ExportWish& wish,
                                 OutputDirectory& directory, const std::string& path, Progress& progress,
                                 bool show_bar) {
-    auto audio = RecordingAudio::open(source.index, source.segments, recording, wall_clock_ns());
-    if (!audio) return std::unexpected(audio.error());
-    const RecordingAudio& read = **audio;  // lives as long as what is made of it
-    const auto exported = open_audio_file(format, std::move(*audio));
+    const RecordingAudio* read = nullptr;  // lives as long as what is made of it
+    const auto exported = [&]() -> Result<std::unique_ptr<ExportedFile>> {
+        if (wish.format == MediaFormat::cav || wish.format == MediaFormat::raw)
+            return api::open_export({source.index, source.segments}, {recording}, wish, wall_clock_ns());
+        auto audio = RecordingAudio::open(source.index, source.segments, recording, wall_clock_ns());
+        if (!audio) return std::unexpected(audio.error());
+        read = audio->get();
+        return open_audio_file(wish.format, std::move(*audio));
+    }();
     if (!exported) return std::unexpected(exported.error());
     auto file = OutputFile::create(directory, path);
     if (!file) return std::unexpected(file.error());
@@ -40,7 +45,7 @@ Result<std::string> write_audio(const AudioSource& source, const Recording& reco
         bytes += piece->size();
         if (show_bar && total_bytes) progress.bar(path, bytes, *total_bytes);
     }
-    if (const std::uint64_t damaged = read.damaged_chunks(); damaged != 0)
+    if (const std::uint64_t damaged = read == nullptr ? 0 : read->damaged_chunks(); damaged != 0)
         progress.warn(fmt::format("recording {}: {} damaged chunks are silence now", recording.ident, damaged));
     return (*file)->keep();
 }
@@ -52,7 +57,7 @@ std::vector<std::string> write_all_audio(const AudioSource& source, const std::v
     std::atomic<std::size_t> next{0}, done{0};  // any of the threads below
     const auto write_some = [&] {
         for (std::size_t i = next++; i < recordings.size(); i = next++) {
-            auto path = write_audio(source, recordings[i], format, directory, paths[i], progress, false);
+            auto path = write_audio(source, recordings[i], {.format = format}, directory, paths[i], progress, false);
             if (!path) progress.warn(fmt::format("recording {}: {}", recordings[i].ident, path.error().message));
             paths[i] = path.value_or("");
             progress.bar("writing audio", ++done, recordings.size());

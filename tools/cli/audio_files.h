@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "api/functions/exports.h"
 #include "capture/base/result.h"
 #include "storage/export/media_format.h"
 #include "storage/index/index.h"
@@ -24,9 +25,8 @@ struct AudioSource {
 [[nodiscard]] std::string audio_file_name(const Recording& recording, MediaFormat format);
 
 // Writes one recording to the path chosen in the directory; gives the path it has. Says by `progress` how far it is
-// when `show_bar`
-// and the size is known, and warns of chunks that were damaged and are silence now.
-Result<std::string> write_audio(const AudioSource& source, const Recording& recording, MediaFormat format,
+// when `show_bar` and the size is known, and warns of chunks that were damaged and are silence now.
+Result<std::string> write_audio(const AudioSource& source, const Recording& recording, const api::ExportWish& wish,
                                 OutputDirectory& directory, const std::string& path, Progress& progress, bool show_bar);
 
 // All of them, on two threads where there are two processors. The paths, in the order of the recordings; "" where it

@@ -189,10 +189,13 @@ void add_export(CLI::App& app, ExportCommand& command) {
                        ->check(server_address())
                        ->type_name("HOST:PORT")
                        ->capture_default_str();
-    app.add_option("--store", command.store, "Read from this store instead; its daemon may run")
-        ->type_name("DIR")
-        ->excludes(webapi);
+    auto* store = app.add_option("--store", command.store, "Read from this store instead; its daemon may run")
+                      ->type_name("DIR")
+                      ->excludes(webapi);
     add_master_key(app, command.master_key);
+    app.add_option("--password-file", command.password_file, "Seal CAV files with the first line of it")
+        ->type_name("FILE")
+        ->needs(store);
 }
 
 void add_audit(CLI::App& app, AuditCommand& command) {
@@ -269,6 +272,7 @@ struct Commands {
     WatchCommand watch;
     ExportCommand export_audio;
     SendCommand send;
+    CavCommand cav;
     RekeyCommand rekey;
     FunctionsCommand functions;
     VerifyCommand verify;
@@ -342,6 +346,13 @@ void add_commands(CLI::App& app, Commands& commands) {
     assurance->add_option("--store", commands.assurance.store, "Of what this store holds, instead of a daemon's calls");
     add_server(*assurance, commands.assurance.server);
     add_json(*assurance, commands.assurance.json);
+    auto* cav = app.add_subcommand("cav", "Take a CAV file apart into FILE.xml and FILE.wav, and prove it whole");
+    cav->add_option("FILE", commands.cav.file, "As EXPORT gives it")->required()->type_name("");
+    cav->add_option("--out", commands.cav.out, "Where the files go; nothing there is replaced")
+        ->type_name("DIR")
+        ->capture_default_str();
+    cav->add_option("--password-file", commands.cav.password_file, "Its first line is what the file is sealed with")
+        ->type_name("FILE");
     auto* rekey = app.add_subcommand("rekey", "Give a store, whose daemon does not run, another master key");
     rekey->add_option("STORE", commands.rekey.store, "The store")->required()->type_name("");
     add_master_key(*rekey, commands.rekey.master_key);
@@ -373,6 +384,7 @@ Command chosen(const CLI::App& app, Commands&& commands) {
     if (name == "schedule") return std::move(commands.schedule);
     if (name == "explain") return std::move(commands.explain);
     if (name == "assurance") return std::move(commands.assurance);
+    if (name == "cav") return std::move(commands.cav);
     if (name == "rekey") return std::move(commands.rekey);
     if (name == "audit") return std::move(commands.audit);
     if (name == "purge") return std::move(commands.purge);

@@ -72,10 +72,19 @@ struct ExportCommand {
     std::string out = ".";
     std::string format = "wav";
     std::string webapi = kDefaultWebApi;
-    std::string store;       // not "": read from there instead of asking the WebAPI
-    std::string master_key;  // of the store; "": its own
+    std::string store;          // not "": read from there instead of asking the WebAPI
+    std::string master_key;     // of the store; "": its own
+    std::string password_file;  // of the store, to CAV: its first line seals the files; "": they are not sealed
 };
 int run(const ExportCommand& command, const Console& console);
+
+// What is in a CAV file.
+struct CavCommand {
+    std::string file;
+    std::string out = ".";
+    std::string password_file;  // "": it is not sealed
+};
+int run(const CavCommand& command, const Console& console);
 
 // What a running appliance calls its fields.
 struct TerminologyCommand {
@@ -170,7 +179,7 @@ int run(const FunctionsCommand& command, const Console& console);
 
 using Command =
     std::variant<AuditCommand, FunctionsCommand, KeepCommand, RecordCommand, CallsCommand, DevicesCommand,
-                 ChannelsCommand, StatusCommand, WatchCommand, ExportCommand, SendCommand, RekeyCommand, VerifyCommand,
-                 RebuildCommand, TerminologyCommand, ScheduleCommand, ExplainCommand, AssuranceCommand>;
+                 ChannelsCommand, StatusCommand, WatchCommand, ExportCommand, CavCommand, SendCommand, RekeyCommand,
+                 VerifyCommand, RebuildCommand, TerminologyCommand, ScheduleCommand, ExplainCommand, AssuranceCommand>;
 
 }  // namespace spantape::cli

@@ -6,6 +6,7 @@
 
 #include "tools/cli/audio_files.h"
 #include "tools/cli/audit.h"
+#include "tools/cli/cav.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/web_client.h"
 
@@ -38,7 +39,16 @@ int export_from_store(const ExportCommand& command, const Console& console, Outp
     const auto keyring = Keyring::open_read_only(command.store, master_key_of(command.store, command.master_key));
     if (!keyring) return console.failed(keyring.error().message);
     const AudioSource source{**index, {command.store + "/segments", *keyring}};
-    const MediaFormat format = media_format(command.format).value_or(MediaFormat::wav);
+    api::ExportWish wish{.format = media_format(command.format).value_or(MediaFormat::wav), .seal = std::nullopt};
+    if (!command.password_file.empty() && wish.format != MediaFormat::cav)
+        return console.failed("--password-file: only files of --format cav are sealed");
+    if (!command.password_file.empty()) {
+        const auto password = first_line(command.password_file);
+        if (!password) return console.failed(password.error().message);
+        auto seal = CavSeal::of(*password);
+        if (!seal) return console.failed(seal.error().message);
+        wish.seal = std::move(*seal);
+    }
     return export_each(command, console, progress, [&](std::uint64_t ident) -> Result<std::string> {
         const auto recording = source.index.recording(ident);
         if (!recording) return std::unexpected(recording.error());
@@ -46,8 +56,8 @@ int export_from_store(const ExportCommand& command, const Console& console, Outp
         // Whoever can read the store can take the audio without us; so a store that cannot be written is only told.
         auto noted = note_in_audit_log(command.store, {{"what", "EXPORT"}, {"recordings", boost::json::array{ident}}});
         if (!noted) progress.warn("not in the audit log: " + noted.error().message);
-        const std::string path = directory.choose(audio_file_name(**recording, format));
-        return write_audio(source, **recording, format, directory, path, progress, true);
+        const std::string path = directory.choose(audio_file_name(**recording, wish.format));
+        return write_audio(source, **recording, wish, directory, path, progress, true);
     });
 }
 

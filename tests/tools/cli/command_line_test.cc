@@ -40,19 +40,18 @@ TEST(CommandLine, VersionAndHelpAreNoErrors) {
     ASSERT_FALSE(help);
     EXPECT_EQ(help.error().exit_status, kFine);
     for (const char* name :
-         {"record", "calls", "devices", "channels", "status", "verify", "rebuild", "watch", "export", "send"}) {
+         {"record", "calls", "devices", "channels", "status", "verify", "rebuild", "watch", "export", "cav", "send"}) {
         EXPECT_NE(help.error().text.find(std::string("\n  ") + name), std::string::npos) << name;
         const auto own = parse({name, "--help"});
         ASSERT_FALSE(own) << name;
         EXPECT_EQ(own.error().exit_status, kFine) << name;
         EXPECT_NE(own.error().text.find("--"), std::string::npos) << name;
     }
-    EXPECT_EQ(help.error().text.find("cav"), std::string::npos);
 }
 
 TEST(CommandLine, UnknownCommandsAndOptionsAreWrongUsageAndNamed) {
     expect_wrong_usage({}, "subcommand");
-    for (const char* name : {"cav", "recrod"}) expect_wrong_usage({name, "x"}, name);
+    for (const char* name : {"cat", "recrod"}) expect_wrong_usage({name, "x"}, name);
     expect_wrong_usage({"calls", "--nonsense"}, "--nonsense");
     expect_wrong_usage({"record"}, "FILE");
     expect_wrong_usage({"record", "a.pcap", "--format", "doc"}, "doc");
