@@ -6,6 +6,7 @@
 
 #include "api/functions/exports.h"
 #include "api/functions/functions.h"
+#include "storage/export/waveform.h"
 
 namespace spantape::api {
 
@@ -86,7 +87,8 @@ ExportResult<Opened> open_zip(const ExportSource& source, std::vector<Recording>
 }  // namespace
 
 ExportSource Functions::export_source(const FunctionCall& call) const {
-    return {context_.index, context_.segments, access_.visibility(call.caller), context_.vox};
+    return {context_.index, context_.segments, access_.visibility(call.caller), context_.vox,
+            context_.control.options().recording_path};
 }
 
 void Functions::export_audio(const FunctionCall& call, Done done) {
@@ -149,6 +151,40 @@ Reply mail_reply(const MailResult& result, std::vector<std::uint64_t> idents) {
 }
 
 }  // namespace
+
+// A picture for pages, or its figures.
+void Functions::waveform(const FunctionCall& call, Done done) {
+    if (auto elsewhere = not_here(call)) return done(std::move(*elsewhere));
+    const bool json = call.parameters.text("MEDIA_FORMAT").value_or("PNG") == "JSON";
+    on_pool(
+        [source = export_source(call), now_ns = context_.now(), json,
+         width = static_cast<std::size_t>(call.parameters.integer("WIDTH").value_or(1200)),
+         height = static_cast<std::size_t>(call.parameters.integer("HEIGHT").value_or(240)),
+         field = call.parameters.text_or_empty("UNIQUEFIELD"),
+         id = call.parameters.text_or_empty("UNIQUEID")]() -> ExportResult<FileAnswer> {
+            const auto found = recording_by_field(source, field, id);
+            if (!found) return std::unexpected(found.error());
+            const auto failed = [](const Error& error) {
+                return std::unexpected(NoExport{ResultCode::API_ERROR_PROCESSING_MESSAGE, error.message});
+            };
+            const auto seen = waveform_of(source.index, source.segments, *found, width, now_ns);
+            if (!seen) return failed(seen.error());
+            auto text = json ? Result<std::string>(waveform_json(*seen)) : waveform_png(*seen, height);
+            if (!text) return failed(text.error());
+            const std::string name = export_name(*found, MediaFormat::wav);
+            return FileAnswer{
+                .content_type = json ? "application/json" : "image/png",
+                .name = name.substr(0, name.size() - 3) + (json ? "json" : "png"),
+                .bytes = text->size(),
+                .read = [text = std::move(*text)]() mutable { return Result<std::string>(std::exchange(text, {})); }};
+        },
+        [done = std::move(done)](ExportResult<FileAnswer> file) {
+            if (!file) return done(refused(file.error().code, std::move(file.error().message)));
+            Reply reply;
+            reply.file = std::move(*file);
+            done(std::move(reply));
+        });
+}
 
 namespace {
 

@@ -35,8 +35,10 @@ ExportResult<Recording> recording_by_field(const ExportSource& source, std::stri
         if (!found) return std::unexpected(found.error());
         return std::move(found->front());
     }
+    constexpr std::string_view kServed = "/recordings/";
+    const bool served = field == "filename" && id.starts_with(kServed) && !source.recording_path.empty();
     RecordingQuery query;
-    query.equal.emplace_back(field, id);
+    query.equal.emplace_back(field, served ? source.recording_path + id.substr(kServed.size() - 1) : id);
     query.limit = 1;
     if (!source.visible.all) query.keep = [&](const Recording& recording) { return source.visible.sees(recording); };
     auto found = source.index.search(query);

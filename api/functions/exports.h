@@ -24,6 +24,7 @@ struct ExportSource {
     const SegmentStore& segments;
     Visibility visible = {};
     VoxCoding vox = VoxCoding::adpcm;
+    std::string recording_path = {};  // what /recordings/ stands for in a FILENAME
 };
 
 // What kind of file is wanted.

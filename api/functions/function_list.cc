@@ -400,6 +400,16 @@ private:
     // What `spantape status|purge|lock|unlock` ask for.
     static void add_ours(Table& table) {
         const char* chapter = "Spantape";
+        add(table, {.name = "WAVEFORM",
+                    .chapter = chapter,
+                    .function_class = FunctionClass::recordings,
+                    .parameters = {required(text("UNIQUEFIELD", 255)), required(text("UNIQUEID", 255)),
+                                   choice("MEDIA_FORMAT", {"PNG", "JSON"}), integer("WIDTH", 1, 10'000),
+                                   integer("HEIGHT", 16, 4'000)},
+                    .codes = {API_FILE_NOT_FOUND, API_INVALID_MESSAGE_FORMAT, API_DATABASE_QUERY_ERROR,
+                              API_ERROR_PROCESSING_MESSAGE},
+                    .missing = API_INVALID_MESSAGE_FORMAT,
+                    .handler = &F::waveform});
         add(table, {.name = "APPLIANCESTATUS",
                     .chapter = chapter,
                     .function_class = FunctionClass::status,

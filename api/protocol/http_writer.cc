@@ -31,6 +31,8 @@ std::string_view reason_of(int status) {
             return "Content Too Large";
         case 416:
             return "Range Not Satisfiable";
+        case 500:
+            return "Internal Server Error";
         case 431:
             return "Request Header Fields Too Large";
         default:

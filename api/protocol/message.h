@@ -36,6 +36,8 @@ struct Request {
     [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
     [[nodiscard]] std::string_view text(std::string_view name) const;
 
+    // Asked for by a path of its own: who asks is a browser or a player, and is refused by a status of HTTP.
+    bool is_resource = false;
     // Upper case, but spelled as the client did ("ADDDGROUP"): REQUESTTYPE of the answer.
     std::string type_sent;
 };

@@ -17,6 +17,21 @@ namespace {
 constexpr std::size_t kMaxBacklogBytes = 1u << 20;  // of answers, or of a file, not sent; with more, we wait
 constexpr std::chrono::seconds kIdle{120};          // a connection kept for further requests
 
+// Of a refusal, for those that know no RESULT.
+int status_of(ResultCode code) {
+    switch (code) {
+        case ResultCode::API_FILE_NOT_FOUND:
+            return 404;
+        case ResultCode::API_COMMAND_NOT_ALLOWED:
+            return 403;
+        case ResultCode::API_DATABASE_QUERY_ERROR:
+        case ResultCode::API_ERROR_PROCESSING_MESSAGE:
+            return 500;
+        default:
+            return 400;
+    }
+}
+
 }  // namespace
 
 WebConnection::WebConnection(std::unique_ptr<ByteStream> stream, std::shared_ptr<Hub> hub, const std::string& peer,
@@ -89,7 +104,7 @@ void WebConnection::take(const HttpRequest& request) {
     ++sequence_;
     clear_deadline();
     message_timed_ = false;
-    exchange_ = {request.method == "HEAD", request.keep_alive, request.chunked_answer, request.range, "", ""};
+    exchange_ = {request.method == "HEAD", request.keep_alive, request.chunked_answer, false, request.range, "", ""};
     Client asking = client_;
     asking.authorization = request.authorization;
     if (take_page(request, asking)) return;
@@ -103,6 +118,7 @@ void WebConnection::take(const HttpRequest& request) {
         return answer_document(document);
     }
     const Request& asked = **parsed;
+    exchange_.resource = asked.is_resource;
     exchange_.type = asked.type_sent;
     exchange_.request_id_text = asked.request_id_text;
     hub().handler.handle(asked, asking, [weak = weak_from_this(), sequence = sequence_](Reply&& reply) {
@@ -152,6 +168,9 @@ void WebConnection::answer(std::uint64_t sequence, Reply&& reply) {
         exchange_done();
     } else if (reply.file) {
         begin_file(std::move(*reply.file));
+    } else if (exchange_.resource) {
+        append_http_fault(out(), {status_of(reply.code), reply.message}, exchange_.head, exchange_.keep_alive);
+        exchange_done();
     } else {
         std::string document;
         append_result(document, {exchange_.type, exchange_.request_id_text}, reply, hub().style());

@@ -26,6 +26,7 @@ private:
         bool head = false;
         bool keep_alive = true;
         bool chunked = true;
+        bool resource = false;
         std::string range;
         std::string type;
         std::string request_id_text;

@@ -10,6 +10,8 @@
 
 namespace spantape::api {
 
+// Beside the API's pages: GET /recordings/YYYYMMDD/DEVICE/NAME.wav (or .mp3, …) is EXPORT by FILENAME, GET /waveform is
+// WAVEFORM with its parameters in the query.
 // 404 for another page, 405 for a method other than GET, HEAD and POST, 400 for parameters that cannot be decoded.
 [[nodiscard]] std::expected<std::expected<Request, Refusal>, HttpFault> parse_web_request(const HttpRequest& request);
 

@@ -193,6 +193,8 @@ void add_export(CLI::App& app, ExportCommand& command) {
                       ->type_name("DIR")
                       ->excludes(webapi);
     add_master_key(app, command.master_key);
+    app.add_option("--picture", command.picture, "Instead of audio, a waveform of the one recording as PNG")
+        ->type_name("FILE");
     app.add_option("--password-file", command.password_file, "Seal CAV files with the first line of it")
         ->type_name("FILE")
         ->needs(store);

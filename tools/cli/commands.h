@@ -74,6 +74,7 @@ struct ExportCommand {
     std::string webapi = kDefaultWebApi;
     std::string store;          // not "": read from there instead of asking the WebAPI
     std::string master_key;     // of the store; "": its own
+    std::string picture;        // not "": instead of audio a waveform of the one recording, to this file
     std::string password_file;  // of the store, to CAV: its first line seals the files; "": they are not sealed
 };
 int run(const ExportCommand& command, const Console& console);

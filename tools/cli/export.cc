@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // `export`: recordings to audio files, from a running appliance or straight from a store.
+#include <filesystem>
 #include <functional>
 
 #include <boost/json/array.hpp>
 
+#include "storage/export/waveform.h"
 #include "tools/cli/audio_files.h"
 #include "tools/cli/audit.h"
 #include "tools/cli/cav.h"
@@ -61,9 +63,43 @@ int export_from_store(const ExportCommand& command, const Console& console, Outp
     });
 }
 
+// A waveform of the one recording.
+Result<std::string> write_picture(const ExportCommand& command) {
+    if (command.idents.size() != 1) return fail("--picture shows one recording, {} are named", command.idents.size());
+    const std::filesystem::path path(command.picture);
+    const auto directory = OutputDirectory::open(path.has_parent_path() ? path.parent_path().string() : ".");
+    if (!directory) return std::unexpected(directory.error());
+    const std::uint64_t ident = command.idents.front();
+    if (command.store.empty())
+        return download_picture(command.webapi, fmt::to_string(ident), **directory, path.filename());
+    const auto index = Index::open_read_only(command.store + "/index");
+    if (!index) return std::unexpected(index.error());
+    const auto keyring = Keyring::open_read_only(command.store, master_key_of(command.store, command.master_key));
+    if (!keyring) return std::unexpected(keyring.error());
+    const auto recording = (*index)->recording(ident);
+    if (!recording) return std::unexpected(recording.error());
+    if (!*recording) return fail("there is no recording {} in {}", ident, command.store);
+    constexpr std::size_t kWidth = 1200, kHeight = 240;
+    const auto waveform =
+        waveform_of(**index, {command.store + "/segments", *keyring}, **recording, kWidth, wall_clock_ns());
+    if (!waveform) return std::unexpected(waveform.error());
+    const auto picture = waveform_png(*waveform, kHeight);
+    if (!picture) return std::unexpected(picture.error());
+    auto file = OutputFile::create(**directory, (*directory)->choose(path.filename()));
+    if (!file) return std::unexpected(file.error());
+    if (auto written = (*file)->write(*picture); !written) return std::unexpected(written.error());
+    return (*file)->keep();
+}
+
 }  // namespace
 
 int run(const ExportCommand& command, const Console& console) {
+    if (!command.picture.empty()) {
+        const auto path = write_picture(command);
+        if (!path) return console.failed(path.error().message);
+        console.out << *path << std::endl;
+        return kFine;
+    }
     const auto directory = OutputDirectory::open(command.out);
     if (!directory) return console.failed(directory.error().message);
     Progress progress(console);

@@ -9,6 +9,7 @@
 
 #include "api/protocol/url_codec.h"
 #include "api/protocol/xml_text.h"
+#include "storage/export/media_format.h"
 #include "tools/cli/tcp_connection.h"
 #include "tools/cli/xml_client.h"
 
@@ -138,23 +139,21 @@ std::string disposition_name(std::string_view field) {
     return field_parameter(field, "filename").value_or("");
 }
 
-Result<std::string> download_recording(const std::string& server, std::string_view ident, std::string_view format,
-                                       OutputDirectory& directory,
-                                       const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+namespace {
+
+// `name`: of the file, from the one that the answer tells.
+Result<std::string> download(const std::string& server, const std::string& target, OutputDirectory& directory,
+                             const std::function<std::string(const std::string& told)>& name,
+                             const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
     auto connection = TcpConnection::open(server, kConnectLimit);
     if (!connection) return std::unexpected(connection.error());
     WebExchange exchange(**connection);
-    if (auto asked = exchange.ask(fmt::format(
-            "/webAPI.aspx?type=EXPORT&REQUESTID=1&UNIQUEFIELD=ident&UNIQUEID={}&MEDIA_FORMAT={}", ident, format));
-        !asked)
-        return std::unexpected(asked.error());
+    if (auto asked = exchange.ask(target); !asked) return std::unexpected(asked.error());
     const std::string type = exchange.field(http::field::content_type);
     if (exchange.status() != 200 || type.starts_with("text/")) return refusal(exchange, server);
 
-    const std::string ending = fmt::format(".{}", format);
-    const std::string name =
-        file_name_from(disposition_name(exchange.field(http::field::content_disposition)), ending, ident);
-    auto file = OutputFile::create(directory, directory.choose(name));
+    const std::string told = disposition_name(exchange.field(http::field::content_disposition));
+    auto file = OutputFile::create(directory, directory.choose(name(told)));
     if (!file) return std::unexpected(file.error());
     for (std::uint64_t bytes = 0;;) {
         auto piece = exchange.piece();
@@ -165,6 +164,27 @@ Result<std::string> download_recording(const std::string& server, std::string_vi
         progress(bytes, exchange.length());
     }
     return (*file)->keep();
+}
+
+}  // namespace
+
+Result<std::string> download_recording(const std::string& server, std::string_view ident, std::string_view format,
+                                       OutputDirectory& directory,
+                                       const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+    const auto kind = media_format(format);
+    const std::string ending = fmt::format(".{}", kind ? media_kind(*kind).suffix : format);
+    return download(
+        server,
+        fmt::format("/webAPI.aspx?type=EXPORT&REQUESTID=1&UNIQUEFIELD=ident&UNIQUEID={}&MEDIA_FORMAT={}", ident,
+                    format),
+        directory, [&](const std::string& told) { return file_name_from(told, ending, ident); }, progress);
+}
+
+Result<std::string> download_picture(const std::string& server, std::string_view ident, OutputDirectory& directory,
+                                     const std::string& name) {
+    return download(
+        server, fmt::format("/waveform?UNIQUEFIELD=ident&UNIQUEID={}", ident), directory,
+        [&](const std::string&) { return name; }, [](std::uint64_t, std::uint64_t) {});
 }
 
 }  // namespace spantape::cli

@@ -21,4 +21,8 @@ Result<std::string> download_recording(const std::string& server, std::string_vi
                                        OutputDirectory& directory,
                                        const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
+// The picture of one recording, likewise, as a file of that name.
+Result<std::string> download_picture(const std::string& server, std::string_view ident, OutputDirectory& directory,
+                                     const std::string& name);
+
 }  // namespace spantape::cli
