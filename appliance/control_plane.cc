@@ -38,7 +38,7 @@ constexpr std::size_t kPoolThreads = 2;
 constexpr int kInputsPerTurn = 4096;  // then the sockets are served
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr TimeNs kStorageProblemNs = 3 * kNsPerSecond;  // the writer says it again within a second
-constexpr TimeNs kLookAtKeyNs = 10 * kNsPerSecond;
+constexpr TimeNs kLookAtKeyNs = 2 * kNsPerSecond;
 constexpr auto kStopPatience = std::chrono::seconds(30);
 
 class Plane : public ControlPlane, public ControlOutputs {

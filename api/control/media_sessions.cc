@@ -86,6 +86,8 @@ void CallControl::stream_bound(Session& session, const WorkerEvent& event) {
         for (const auto& recording : call->recordings)
             if (!recording->partial && !recording->stopped)
                 recording->fields.start_ns = std::min(recording->fields.start_ns, event.time_ns);
+        // It ends no earlier than it begins; and the clock of a damaged capture may have been years ahead then.
+        call->start_ns = std::min(call->start_ns, event.time_ns);
         write_documents(*call);
     }
 }

@@ -208,6 +208,23 @@ TEST_F(CallControlTest, ARecordingEndsWhenTheSlowestWorkerHasReadWhatCameBeforeT
     EXPECT_TRUE(ended());
 }
 
+TEST_F(CallControlTest, AnInviteFromYearsAheadMakesNoRecordingOfYears) {
+    const TimeNs then = now;
+    now += 2'000'000'000 * kNsPerSecond;
+    start(1, "a", "1111");
+    now = then;
+    media(1, CallParty::caller, kCaller);
+    media(1, CallParty::callee, kCallee);
+    sip(SipCallAnswered{1});
+    bound(1, 1, CallParty::caller);
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    pass(3e9);
+    answer_workers();
+    const Recording& recording = last_document();
+    EXPECT_EQ(recording.start_ns, then);
+    EXPECT_LT(recording.duration_ns(), kNsPerSecond);
+}
+
 TEST_F(CallControlTest, AWorkerAtItsSourcesEndHoldsNothingUp) {
     restart({.channels = 4, .workers = 2});
     control->on_worker({.kind = WorkerEvent::Kind::source_ended, .worker = 1});
