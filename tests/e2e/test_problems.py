@@ -15,14 +15,20 @@ from test_store import Disk
 CONNECTIONS = {"match": ["^7[0-9]+$"]}
 
 
-def problems(daemon, name="webapi"):
-    """{part: message}, as SYSTEMSTATUS says; the same must be in APPLIANCESTATUS, `spantape status` and /metrics."""
+def problems(daemon):
+    """{part: message}, as SYSTEMSTATUS says; /metrics must say the same at the same time."""
     web = WebClient(daemon.ports["webapi"])
-    found = {p.findtext("NAME"): p.findtext("MESSAGE") for p in web.ask("SYSTEMSTATUS").root.iter("PROBLEM")}
-    page = urllib.request.urlopen(f"http://127.0.0.1:{daemon.ports['webapi']}/metrics", timeout=10).read().decode()
-    metrics = {line.split('"')[1] for line in page.splitlines() if line.startswith("spantape_problem{")}
-    assert metrics == set(found)
-    return found
+
+    def told():
+        return {p.findtext("NAME"): p.findtext("MESSAGE") for p in web.ask("SYSTEMSTATUS").root.iter("PROBLEM")}
+
+    while True:
+        before = told()
+        page = urllib.request.urlopen(f"http://127.0.0.1:{daemon.ports['webapi']}/metrics", timeout=10).read().decode()
+        metrics = {line.split('"')[1] for line in page.splitlines() if line.startswith("spantape_problem{")}
+        if told() == before:  # else it changed meanwhile
+            assert metrics == set(before)
+            return before
 
 
 def wait_for(daemon, part, there=True, timeout_s=20):
