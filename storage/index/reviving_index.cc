@@ -112,7 +112,9 @@ private:
         return opened_.failed;
     }
     void revive() {
-        const std::unique_lock lock(mutex_);
+        // Not while somebody reads; it may be the visitor of a walk that writes. The next write tries again.
+        const std::unique_lock lock(mutex_, std::try_to_lock);
+        if (!lock) return;
         const TimeNs now_ns = monotonic_ns();
         if (!*opened_.failed || now_ns < next_try_ns_ || !room_to_open(directory_)) return;
         next_try_ns_ = now_ns + kAgainNs;
