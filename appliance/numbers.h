@@ -46,7 +46,8 @@ private:
     };
     void order(Block& block, const std::string& series) {
         block.numbers = block.taken_quickly ? std::min(block.numbers * 2, kMostNumbersAtOnce) : kNumbersAtOnce;
-        block.coming = std::async(std::launch::async, [this, series, numbers = block.numbers] {
+        // Deferred, as it were by the caller, only where the system has no thread to give.
+        block.coming = std::async(std::launch::async | std::launch::deferred, [this, series, numbers = block.numbers] {
             return index_.take_numbers(series, numbers);
         });
     }

@@ -161,7 +161,7 @@ void Functions::waveform(const FunctionCall& call, Done done) {
          width = static_cast<std::size_t>(call.parameters.integer("WIDTH").value_or(1200)),
          height = static_cast<std::size_t>(call.parameters.integer("HEIGHT").value_or(240)),
          field = call.parameters.text_or_empty("UNIQUEFIELD"),
-         id = call.parameters.text_or_empty("UNIQUEID")]() -> ExportResult<FileAnswer> {
+         id = call.parameters.text_or_empty("UNIQUEID")]() -> ExportResult<Reply> {
             const auto found = recording_by_field(source, field, id);
             if (!found) return std::unexpected(found.error());
             const auto failed = [](const Error& error) {
@@ -172,17 +172,18 @@ void Functions::waveform(const FunctionCall& call, Done done) {
             auto text = json ? Result<std::string>(waveform_json(*seen)) : waveform_png(*seen, height);
             if (!text) return failed(text.error());
             const std::string name = export_name(*found, MediaFormat::wav);
-            return FileAnswer{
+            Reply reply;
+            reply.recordings = {found->ident};  // for the audit log: who looked at it
+            reply.file = FileAnswer{
                 .content_type = json ? "application/json" : "image/png",
                 .name = name.substr(0, name.size() - 3) + (json ? "json" : "png"),
                 .bytes = text->size(),
                 .read = [text = std::move(*text)]() mutable { return Result<std::string>(std::exchange(text, {})); }};
+            return reply;
         },
-        [done = std::move(done)](ExportResult<FileAnswer> file) {
-            if (!file) return done(refused(file.error().code, std::move(file.error().message)));
-            Reply reply;
-            reply.file = std::move(*file);
-            done(std::move(reply));
+        [done = std::move(done)](ExportResult<Reply> reply) {
+            if (!reply) return done(refused(reply.error().code, std::move(reply.error().message)));
+            done(std::move(*reply));
         });
 }
 

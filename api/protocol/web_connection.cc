@@ -24,6 +24,8 @@ int status_of(ResultCode code) {
             return 404;
         case ResultCode::API_COMMAND_NOT_ALLOWED:
             return 403;
+        case ResultCode::API_COMMAND_QUEUE_FULL:
+            return 503;
         case ResultCode::API_DATABASE_QUERY_ERROR:
         case ResultCode::API_ERROR_PROCESSING_MESSAGE:
             return 500;

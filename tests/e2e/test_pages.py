@@ -163,3 +163,16 @@ def test_the_command_line_gives_the_same_picture(daemon, recording, tmp_path):
         done = programs.run(programs.SPANTAPE, "export", recording["ident"], "--picture", picture, *where)
         assert done.returncode == 0 and done.stdout.strip() == str(picture), done.stderr
         assert picture.read_bytes() == served
+
+
+def test_who_looked_is_in_the_audit_log(daemon, recording):
+    waveform(daemon, recording)
+    get(daemon, path_of(daemon, recording))
+
+    def noted(function):
+        with open(f"{daemon.store}/log/audit.jsonl", encoding="utf-8") as file:
+            return any(function in (line.get("what"), line.get("function")) and recording["ident"] in line.get("recordings", [])
+                       for line in map(json.loads, file))
+
+    for function in ("WAVEFORM", "EXPORT"):
+        programs.wait_until(lambda each=function: noted(each), 10, f"the audit line of {function}")
