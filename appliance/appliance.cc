@@ -27,6 +27,7 @@ namespace {
 
 constexpr std::uint32_t kStreamsBeside = 4096;  // look-back and unclaimed ones, beside those of the channels
 constexpr std::uint32_t kStreamsPerChannel = 4;
+constexpr std::chrono::milliseconds kMemoryAhead{10};  // StreamPool::kAhead slots last longer at 100,000 calls a second
 
 // Calls that signalling follows at once: far more than are recorded, and not so many that a flood of INVITEs fills the
 // memory (some 6 KB a call, all told).
@@ -58,12 +59,13 @@ void pin(std::thread& thread, int cpu) {
     pthread_setaffinity_np(thread.native_handle(), sizeof set, &set);
 }
 
-// Decisions are made in moments and waited for: their threads go before those that always have work. Of the calling
-// thread; where the system refuses (it takes CAP_SYS_NICE) all are equal.
-void go_first() {
-    constexpr int kNice = -11;
-    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
-}
+// Who goes before threads that always have work: decisions, which are made in moments and waited for, and before them
+// the workers of live sources, which lose what they do not take in time.
+constexpr int kNiceOfDecisions = -11;
+constexpr int kNiceOfCapture = -15;
+
+// Of the calling thread; where the system refuses (it takes CAP_SYS_NICE) all are equal.
+void go_first(int nice) { setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), nice); }
 
 // At most 15 characters; shown by top -H and perf.
 void name_thread(std::thread& thread, const std::string& name) {
@@ -246,14 +248,27 @@ public:
         writer_thread_ = std::thread([this] { writer_->run(stop_writer_); });
         name_thread(writer_thread_, "writer");
         signalling_thread_ = std::thread([this] {
-            go_first();
+            go_first(kNiceOfDecisions);
             signalling_->run(stop_);
         });
         name_thread(signalling_thread_, "signalling");
+        memory_thread_ = std::thread([this] { provide_memory(); });
+        name_thread(memory_thread_, "memory");
         for (std::size_t number = 0; number < workers_.size(); ++number) {
-            worker_threads_.emplace_back([this, number] { workers_[number]->run(stop_); });
+            worker_threads_.emplace_back([this, number] {
+                if (workers_[number]->live()) go_first(kNiceOfCapture);
+                workers_[number]->run(stop_);
+            });
             name_thread(worker_threads_.back(), fmt::format("worker{}", number));
             if (number < options_.cpus.size()) pin(worker_threads_.back(), options_.cpus[number]);
+        }
+    }
+
+    // Page by page: a fault of the worker waits for the one page that is being provided, and no longer.
+    void provide_memory() {
+        while (!stop_.load(std::memory_order_relaxed)) {
+            for (const auto& worker : workers_) worker->populate_ahead();
+            std::this_thread::sleep_for(kMemoryAhead);
         }
     }
 
@@ -265,6 +280,7 @@ public:
             if (thread.joinable()) thread.join();
         signalling_wakeup_.signal();
         if (signalling_thread_.joinable()) signalling_thread_.join();
+        if (memory_thread_.joinable()) memory_thread_.join();
         stop_writer_.store(true);
         if (writer_) writer_->wakeup().signal();
         if (writer_thread_.joinable()) writer_thread_.join();
@@ -272,7 +288,7 @@ public:
 
     std::string addresses() const override { return control_->addresses(); }
     Result<> run() override {
-        go_first();
+        go_first(kNiceOfDecisions);
         auto result = control_->run();
         stop_threads();
         note("daemon_stop", result ? "" : result.error().message);
@@ -327,7 +343,7 @@ private:
     std::unique_ptr<Signalling> signalling_;
     std::unique_ptr<MediaWriter> writer_;
     std::unique_ptr<ControlPlane> control_;
-    std::thread writer_thread_, signalling_thread_;
+    std::thread writer_thread_, signalling_thread_, memory_thread_;
     std::vector<std::thread> worker_threads_;
 };
 

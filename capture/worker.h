@@ -128,6 +128,10 @@ public:
     [[nodiscard]] std::uint32_t stream_slots() const { return options_.max_streams; }
     [[nodiscard]] const WorkerCounters& counters() const { return counters_; }
     [[nodiscard]] const std::vector<std::unique_ptr<Source>>& sources() const { return sources_; }
+    // Any one other thread, every few milliseconds: StreamPool::populate_ahead().
+    void populate_ahead() { pool_.populate_ahead(); }
+    // A source has the wall clock's time: what is not taken soon is lost.
+    [[nodiscard]] bool live() const { return live_; }
 
 private:
     struct Frame {  // an RTP frame between the two halves of a burst
@@ -245,7 +249,7 @@ private:
     std::vector<std::uint32_t> ends_pending_;     // slots whose `end` found no room yet
     std::vector<std::uint64_t> sessions_ending_;  // answered when ends_pending_ is empty
     std::deque<WorkerEvent> events_waiting_;      // control's queue was full
-    bool live_;                                   // a source has the wall clock's time
+    bool live_;
     bool end_announced_ = false;
     const std::atomic<bool>* stop_ = nullptr;
 };

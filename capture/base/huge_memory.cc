@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "capture/base/huge_memory.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <new>
 
@@ -35,5 +36,11 @@ HugeMemory::HugeMemory(std::size_t bytes) {
 }
 
 HugeMemory::~HugeMemory() { munmap(mapped_.data(), mapped_.size()); }
+
+void HugeMemory::populate(std::size_t offset, std::size_t bytes) const {
+    const std::size_t first = offset / kPageBytes * kPageBytes;
+    const std::size_t end = std::min(offset + bytes, bytes_.size());
+    if (first < end) madvise(bytes_.data() + first, end - first, MADV_POPULATE_WRITE);
+}
 
 }  // namespace spantape

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "capture/rtp/stream_pool.h"
 
+#include <algorithm>
 #include <memory>
 #include <new>
 
@@ -21,7 +22,7 @@ StreamPool::StreamPool(std::uint16_t worker, std::uint32_t slots, std::size_t ri
     free_.reserve(slots);
 }
 
-StreamPool::~StreamPool() { std::destroy_n(streams_, touched_); }
+StreamPool::~StreamPool() { std::destroy_n(streams_, touched()); }
 
 // What every frame touches of a stream, but for what look_up() in the worker asks for when it knows the stream.
 void StreamPool::prefetch_stream(std::uint64_t hash) const {
@@ -41,13 +42,25 @@ std::uint32_t StreamPool::take_slot() {
         free_.pop_back();
         return slot;
     }
-    if (touched_ == slots_) return kNone;
-    const std::uint32_t slot = touched_++;
+    const std::uint32_t slot = touched();
+    if (slot == slots_) return kNone;
+    touched_.store(slot + 1, std::memory_order_relaxed);
     Stream& stream = *new (&streams_[slot]) Stream;
     stream.handle.slot = slot;
     stream.handle.worker = worker_;
     stream.handle.ring.attach(ring_memory_.bytes().subspan(std::size_t{slot} * ring_bytes_, ring_bytes_));
     return slot;
+}
+
+void StreamPool::populate_ahead() {
+    const std::uint32_t end = std::min(slots_, touched() + kAhead);
+    if (end <= populated_) return;
+    const auto populate = [&](const HugeMemory& memory, std::size_t each) {
+        memory.populate(populated_ * each, (end - populated_) * each);
+    };
+    populate(stream_memory_, sizeof(Stream));
+    populate(ring_memory_, ring_bytes_);
+    populated_ = end;
 }
 
 std::uint32_t StreamPool::find(const FlowKey& key, std::uint64_t hash) const {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // All streams of one worker: a fixed number of slots, each with its ring, in arenas that are mapped at start and
-// touched only as far as slots were ever used; the flow table that finds them; and the indexes by which a decision
-// finds streams that were there before it.
+// touched only a little further than slots were ever used; the flow table that finds them; and the indexes by which a
+// decision finds streams that were there before it.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -96,8 +97,13 @@ public:
     [[nodiscard]] Stream& at(std::uint32_t slot) { return streams_[slot]; }
     [[nodiscard]] std::uint32_t slots() const { return slots_; }
     // No slot from here on was ever used: what walks over all streams ends here.
-    [[nodiscard]] std::uint32_t touched() const { return touched_; }
-    [[nodiscard]] std::uint32_t used() const { return touched_ - static_cast<std::uint32_t>(free_.size()); }
+    [[nodiscard]] std::uint32_t touched() const { return touched_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint32_t used() const { return touched() - static_cast<std::uint32_t>(free_.size()); }
+
+    // Any one thread but the worker's, every few milliseconds: has the kernel provide the memory of the next kAhead
+    // slots, so that the worker does not wait for zeroed pages when calls begin (a huge page takes 0.1 to 1 ms).
+    void populate_ahead();
+    static constexpr std::uint32_t kAhead = 2048;
 
     void prefetch(std::uint64_t hash) const { table_.prefetch(hash); }
     void prefetch_stream(std::uint64_t hash) const;
@@ -149,9 +155,10 @@ private:
     std::size_t ring_bytes_;
     HugeMemory stream_memory_;
     HugeMemory ring_memory_;
-    Stream* streams_;  // made in stream_memory_ when first used, touched_ of them
-    std::uint32_t touched_ = 0;
-    std::vector<std::uint32_t> free_;  // below touched_
+    Stream* streams_;                        // made in stream_memory_ when first used, touched_ of them
+    std::atomic<std::uint32_t> touched_{0};  // written by the worker
+    std::uint32_t populated_ = 0;            // of populate_ahead()
+    std::vector<std::uint32_t> free_;        // below touched_
     std::uint64_t version_ = 0;
     FlowTable table_;
     SlotIndex by_destination_;

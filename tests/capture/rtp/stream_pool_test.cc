@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "capture/rtp/stream_pool.h"
 
+#include <atomic>
 #include <map>
 #include <random>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -35,6 +37,19 @@ TEST(StreamPool, SaysWhenItIsFull) {
     StreamPool pool(0, 2, 1024);
     for (std::uint32_t n = 0; n < 2; ++n) EXPECT_NE(pool.open(flow(n), hash_of(flow(n)), n), StreamPool::kNone);
     EXPECT_EQ(pool.open(flow(2), hash_of(flow(2)), 2), StreamPool::kNone);
+}
+
+TEST(StreamPool, OpensSlotsWhileAnotherThreadProvidesTheirMemory) {
+    constexpr std::uint32_t kSlots = StreamPool::kAhead * 3;
+    StreamPool pool(0, kSlots, 1024);
+    std::atomic<bool> done{false};
+    std::thread provider([&] {
+        while (!done.load()) pool.populate_ahead();
+    });
+    for (std::uint32_t n = 0; n < kSlots; ++n) ASSERT_EQ(pool.open(flow(n), hash_of(flow(n)), n + 1), n);
+    done.store(true);
+    provider.join();
+    for (std::uint32_t n = 0; n < kSlots; ++n) ASSERT_EQ(pool.at(n).handle.stream_id, n + 1);
 }
 
 TEST(StreamPool, AgreesWithAMapUnderRandomOpeningAndClosing) {
