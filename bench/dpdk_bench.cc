@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The worker fed by a DPDK port: poll -> parse -> look-up -> ring -> buffers given back, one thread. The port is DPDK's
 // own ring port, which costs what a card's descriptor ring does in memory, and nothing on a bus. Beside it its floor in
-// the same run: the same port polled, look-up and copy of each frame alone, buffers given back.
+// the same run: the same port polled, look-up and copy of each frame alone, buffers given back. And fed by DPDK's
+// capture-file port, which reads through libpcap and copies.
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,10 +18,12 @@
 #include <rte_eth_ring.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+#include <unistd.h>
 
 #include "bench/traffic.h"
 #include "capture/source/dpdk_eal.h"
 #include "capture/worker.h"
+#include "tools/gen/sink.h"
 
 namespace spantape::bench {
 namespace {
@@ -63,9 +68,9 @@ public:
         }
     }
 
-private:
     static inline const DpdkOptions kOptions{.huge = DpdkHuge::automatic, .memory_mib = kMemoryMib};
 
+private:
     Card() {
         if (const auto started = start_eal(kOptions); !started) give_up(started.error().message);
         pool_ = rte_pktmbuf_pool_create_by_ops("bench", kMostStreams + 1024, 0, 0, kBufferBytes, SOCKET_ID_ANY,
@@ -120,30 +125,119 @@ void run(benchmark::State& state, Traffic& traffic, Take take) {
     state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(traffic.size()));
 }
 
+// A worker that no call claims anything of: all goes into look-back rings.
+struct LookBack {
+    explicit LookBack(std::size_t streams)
+        : worker({.max_streams = static_cast<std::uint32_t>(streams), .ring_bytes = kRingBytes}, {}, links) {}
+    void check(benchmark::State& state) const {
+        const WorkerCounters& seen = worker.counters();
+        const std::uint64_t pushed_out = seen.drops[static_cast<std::size_t>(DropReason::unwatched)].get();
+        if (seen.held.get() + pushed_out != seen.packets.get()) state.SkipWithError("not every frame was put on a ring");
+    }
+
+    Wakeup control, signalling;
+    WorkerLinks links{16, control, signalling};
+    Worker worker;
+};
+
+// Until the next call.
+std::span<const std::uint8_t* const> addresses(std::span<const Packet> burst) {
+    static std::array<const std::uint8_t*, kBurstPackets> packets;
+    std::ranges::transform(burst, packets.begin(), &Packet::data);
+    return std::span(packets).first(burst.size());
+}
+
 void DpdkWorker(benchmark::State& state) {
     const auto streams = static_cast<std::size_t>(state.range(0));
     Traffic traffic(streams);
-    Wakeup control, signalling;
-    WorkerLinks links(16, control, signalling);
-    Worker worker({.max_streams = static_cast<std::uint32_t>(streams), .ring_bytes = kRingBytes}, {}, links);
-    run(state, traffic, [&worker](std::span<const Packet> burst) { worker.process(burst); });
-    const WorkerCounters& seen = worker.counters();
-    const std::uint64_t pushed_out = seen.drops[static_cast<std::size_t>(DropReason::unwatched)].get();
-    if (seen.held.get() + pushed_out != seen.packets.get()) state.SkipWithError("not every frame was put on a ring");
+    LookBack look_back(streams);
+    run(state, traffic, [&](std::span<const Packet> burst) { look_back.worker.process(burst); });
+    look_back.check(state);
 }
 BENCHMARK(DpdkWorker)->Arg(2'000)->Arg(20'000)->Arg(200'000)->Unit(benchmark::kMillisecond)->MinTime(1);
 
 void DpdkFloorLookupCopy(benchmark::State& state) {
     Traffic traffic(static_cast<std::size_t>(state.range(0)));
     LookupCopy floor(traffic);
-    std::array<const std::uint8_t*, kBurstPackets> packets;
-    run(state, traffic, [&](std::span<const Packet> burst) {
-        for (std::size_t i = 0; i < burst.size(); ++i) packets[i] = burst[i].data;
-        floor.take(std::span(packets).first(burst.size()));
-    });
+    run(state, traffic, [&](std::span<const Packet> burst) { floor.take(addresses(burst)); });
     benchmark::DoNotOptimize(floor.rings());
 }
 BENCHMARK(DpdkFloorLookupCopy)->Arg(2'000)->Arg(20'000)->Arg(200'000)->Unit(benchmark::kMillisecond)->MinTime(1);
+
+// A capture file of the traffic, and what is read of it before the clock starts: every stream's first rings' worth.
+class CaptureFile {
+public:
+    explicit CaptureFile(Traffic& traffic) : rounds_(kPackets / traffic.size()) {
+        auto sink = gen::open_pcap_sink(path_);
+        if (!sink) give_up(sink.error().message);
+        for (std::size_t round = 0; round < rounds_; ++round) {
+            traffic.advance();
+            for (std::size_t place = 0; place < traffic.size(); ++place)
+                static_cast<void>((*sink)->put(static_cast<TimeNs>(round) * 20 * kNsPerMs, {traffic.at(place), kPacketBytes}));
+        }
+        if (const auto finished = (*sink)->finish(); !finished) give_up(finished.error().message);
+        packets_ = rounds_ * traffic.size();
+    }
+    ~CaptureFile() { std::filesystem::remove(path_); }
+    CaptureFile(const CaptureFile&) = delete;
+    CaptureFile& operator=(const CaptureFile&) = delete;
+
+    std::unique_ptr<Source> open() {
+        static int ports = 0;
+        Card::get();  // has DPDK started
+        auto sources = open_sources({fmt::format("dpdk:net_pcap{},rx_pcap={}", ++ports, path_)}, {.dpdk = Card::kOptions});
+        if (!sources) give_up(sources.error().message);
+        return std::move(sources->front());
+    }
+    [[nodiscard]] std::size_t packets() const { return packets_; }
+
+private:
+    static constexpr std::size_t kPackets = 2'000'000;
+
+    std::string path_ = fmt::format("/var/tmp/spantape-bench-{}.pcap", getpid());
+    std::size_t rounds_;
+    std::size_t packets_ = 0;
+};
+
+// The file once, its first half as the warm-up.
+template <class Take>
+void run_file(benchmark::State& state, Traffic& traffic, Take take) {
+    CaptureFile file(traffic);
+    std::vector<Packet> burst(kBurstPackets);
+    for (auto _ : state) {
+        const auto source = file.open();
+        const auto read = [&](std::size_t until) {
+            for (std::size_t packets = 0; packets < until;) {
+                const std::size_t count = source->poll(burst);
+                take(std::span<const Packet>(burst).first(count));
+                packets += count;
+            }
+        };
+        const std::size_t half = file.packets() / 2 / kBurstPackets * kBurstPackets;
+        read(half);
+        const TimeNs began_ns = monotonic_ns();
+        read(file.packets() - half);
+        state.SetIterationTime(seconds(monotonic_ns() - began_ns));
+        state.SetItemsProcessed(static_cast<std::int64_t>(file.packets() - half));
+    }
+}
+
+void DpdkFileWorker(benchmark::State& state) {
+    const auto streams = static_cast<std::size_t>(state.range(0));
+    Traffic traffic(streams);
+    LookBack look_back(streams);
+    run_file(state, traffic, [&](std::span<const Packet> burst) { look_back.worker.process(burst); });
+    look_back.check(state);
+}
+BENCHMARK(DpdkFileWorker)->Arg(2'000)->Arg(20'000)->Arg(200'000)->UseManualTime()->Iterations(1);
+
+void DpdkFileFloorLookupCopy(benchmark::State& state) {
+    Traffic traffic(static_cast<std::size_t>(state.range(0)));
+    LookupCopy floor(traffic);
+    run_file(state, traffic, [&](std::span<const Packet> burst) { floor.take(addresses(burst)); });
+    benchmark::DoNotOptimize(floor.rings());
+}
+BENCHMARK(DpdkFileFloorLookupCopy)->Arg(2'000)->Arg(20'000)->Arg(200'000)->UseManualTime()->Iterations(1);
 
 }  // namespace
 }  // namespace spantape::bench
