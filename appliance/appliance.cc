@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::uint32_t kStreamsBeside = 4096;  // look-back and unclaimed ones, beside those of the channels
 constexpr std::uint32_t kStreamsPerChannel = 4;
-constexpr std::chrono::milliseconds kMemoryAhead{10};  // StreamPool::kAhead slots last longer at 100,000 calls a second
+constexpr std::chrono::milliseconds kMemoryPause{10};  // StreamPool::kAhead slots last longer at 100,000 calls a second
 
 // Calls that signalling follows at once: far more than are recorded, and not so many that a flood of INVITEs fills the
 // memory (some 6 KB a call, all told).
@@ -264,12 +264,14 @@ public:
         }
     }
 
-    // Page by page: a fault of the worker waits for the one page that is being provided, and no longer.
+    // Little by little: while the kernel provides a page, whoever wants more memory of it waits.
     void provide_memory() {
-        while (!stop_.load(std::memory_order_relaxed)) {
-            for (const auto& worker : workers_) worker->populate_ahead();
-            std::this_thread::sleep_for(kMemoryAhead);
+        for (bool more = true; more && !stop_.load(std::memory_order_relaxed);) {
+            more = false;
+            for (const auto& worker : workers_) more |= worker->populate_ahead();
+            std::this_thread::sleep_for(kMemoryPause);
         }
+        memory_ready_.store(true, std::memory_order_relaxed);
     }
 
     // Workers first, so that the writer drains the last of what they wrote.
@@ -307,6 +309,7 @@ public:
         static_cast<void>(logs_.audit->append(std::move(members)));
     }
     std::vector<std::uint64_t> completed() const override { return control_->completed(); }
+    bool memory_ready() const override { return memory_ready_.load(std::memory_order_relaxed); }
     Index& index() override { return *index_; }
     SegmentStore segments() const override { return {segment_directory(), keyring_}; }
     std::vector<api::Element> status() const override { return control_->status(); }
@@ -322,6 +325,7 @@ private:
     std::uint64_t boot_ = 0;
     std::atomic<TimeNs> capture_clock_{0};
     std::atomic<bool> stop_{false};
+    std::atomic<bool> memory_ready_{false};
     std::atomic<bool> stop_writer_{false};
     Wakeup control_wakeup_;
     Wakeup signalling_wakeup_;

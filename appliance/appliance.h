@@ -100,6 +100,9 @@ public:
 
     // Recordings completed by this run, in order of completion; after run(), when `serve` was off.
     [[nodiscard]] virtual std::vector<std::uint64_t> completed() const = 0;
+    // Any thread: with live sources, the kernel has provided the memory of all streams, in the background since
+    // start().
+    [[nodiscard]] virtual bool memory_ready() const = 0;
     // Valid as long as the appliance is.
     [[nodiscard]] virtual Index& index() = 0;
     [[nodiscard]] virtual SegmentStore segments() const = 0;

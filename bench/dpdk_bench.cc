@@ -132,7 +132,8 @@ struct LookBack {
     void check(benchmark::State& state) const {
         const WorkerCounters& seen = worker.counters();
         const std::uint64_t pushed_out = seen.drops[static_cast<std::size_t>(DropReason::unwatched)].get();
-        if (seen.held.get() + pushed_out != seen.packets.get()) state.SkipWithError("not every frame was put on a ring");
+        if (seen.held.get() + pushed_out != seen.packets.get())
+            state.SkipWithError("not every frame was put on a ring");
     }
 
     Wakeup control, signalling;
@@ -173,7 +174,8 @@ public:
         for (std::size_t round = 0; round < rounds_; ++round) {
             traffic.advance();
             for (std::size_t place = 0; place < traffic.size(); ++place)
-                static_cast<void>((*sink)->put(static_cast<TimeNs>(round) * 20 * kNsPerMs, {traffic.at(place), kPacketBytes}));
+                static_cast<void>(
+                    (*sink)->put(static_cast<TimeNs>(round) * 20 * kNsPerMs, {traffic.at(place), kPacketBytes}));
         }
         if (const auto finished = (*sink)->finish(); !finished) give_up(finished.error().message);
         packets_ = rounds_ * traffic.size();
@@ -185,7 +187,8 @@ public:
     std::unique_ptr<Source> open() {
         static int ports = 0;
         Card::get();  // has DPDK started
-        auto sources = open_sources({fmt::format("dpdk:net_pcap{},rx_pcap={}", ++ports, path_)}, {.dpdk = Card::kOptions});
+        auto sources =
+            open_sources({fmt::format("dpdk:net_pcap{},rx_pcap={}", ++ports, path_)}, {.dpdk = Card::kOptions});
         if (!sources) give_up(sources.error().message);
         return std::move(sources->front());
     }

@@ -110,6 +110,7 @@ int run(const Options& options) {
     const double cpu_before = cpu_seconds();
     CallFeedResult sent;
     std::thread feeder([&] {
+        while (!(*appliance)->memory_ready()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
         be_the_card();
         sent = feed.run();
         std::this_thread::sleep_for(std::chrono::seconds(2));  // what the last BYEs cause

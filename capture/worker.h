@@ -129,7 +129,8 @@ public:
     [[nodiscard]] const WorkerCounters& counters() const { return counters_; }
     [[nodiscard]] const std::vector<std::unique_ptr<Source>>& sources() const { return sources_; }
     // Any one other thread, every few milliseconds: StreamPool::populate_ahead().
-    void populate_ahead() { pool_.populate_ahead(); }
+    // Of a live worker all, because its calls come when they come.
+    bool populate_ahead() { return pool_.populate_ahead(live_); }
     // A source has the wall clock's time: what is not taken soon is lost.
     [[nodiscard]] bool live() const { return live_; }
 

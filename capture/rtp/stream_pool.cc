@@ -52,15 +52,17 @@ std::uint32_t StreamPool::take_slot() {
     return slot;
 }
 
-void StreamPool::populate_ahead() {
-    const std::uint32_t end = std::min(slots_, touched() + kAhead);
-    if (end <= populated_) return;
+bool StreamPool::populate_ahead(bool all) {
+    const std::uint32_t wanted = std::max(touched() + kAhead, all ? populated_ + kStep : 0);
+    const std::uint32_t end = std::min(slots_, wanted);
+    if (end <= populated_) return populated_ < slots_;
     const auto populate = [&](const HugeMemory& memory, std::size_t each) {
         memory.populate(populated_ * each, (end - populated_) * each);
     };
     populate(stream_memory_, sizeof(Stream));
     populate(ring_memory_, ring_bytes_);
     populated_ = end;
+    return true;
 }
 
 std::uint32_t StreamPool::find(const FlowKey& key, std::uint64_t hash) const {

@@ -44,12 +44,22 @@ TEST(StreamPool, OpensSlotsWhileAnotherThreadProvidesTheirMemory) {
     StreamPool pool(0, kSlots, 1024);
     std::atomic<bool> done{false};
     std::thread provider([&] {
-        while (!done.load()) pool.populate_ahead();
+        while (!done.load()) pool.populate_ahead(false);
     });
     for (std::uint32_t n = 0; n < kSlots; ++n) ASSERT_EQ(pool.open(flow(n), hash_of(flow(n)), n + 1), n);
     done.store(true);
     provider.join();
     for (std::uint32_t n = 0; n < kSlots; ++n) ASSERT_EQ(pool.at(n).handle.stream_id, n + 1);
+}
+
+TEST(StreamPool, ProvidesMemoryUntilAllSlotsHaveTheirs) {
+    StreamPool pool(0, StreamPool::kAhead + 2 * StreamPool::kStep, 1024);
+    EXPECT_TRUE(pool.populate_ahead(false));
+    EXPECT_TRUE(pool.populate_ahead(false));  // more is wanted when slots are taken
+    EXPECT_TRUE(pool.populate_ahead(true));
+    EXPECT_TRUE(pool.populate_ahead(true));
+    EXPECT_FALSE(pool.populate_ahead(true));
+    EXPECT_FALSE(pool.populate_ahead(false));
 }
 
 TEST(StreamPool, AgreesWithAMapUnderRandomOpeningAndClosing) {
