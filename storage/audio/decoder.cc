@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// spandsp: G.722, G.726, GSM; bcg729: G.729; libopus: Opus.
+// spandsp: G.722, G.726, GSM, the concealment of losses for these and G.711 and L16; bcg729: G.729; libopus: Opus.
 #include "storage/audio/decoder.h"
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 extern "C" {
 #include <bcg729/decoder.h>
@@ -171,6 +172,50 @@ private:
     bool in_silence_ = false;
 };
 
+// A codec that knows nothing to put into a gap: the voice goes on at its pitch, fading within 50 ms, and what follows
+// is blended in (spandsp's concealment, after G.711 Appendix I). What was heard is left as it is.
+class Concealed : public Decoder {
+public:
+    // Its pitch search is made for these.
+    static constexpr std::uint32_t kFastestHz = 16000;
+
+    Concealed(std::unique_ptr<Decoder> codec, std::uint32_t rate_hz)
+        : codec_(std::move(codec)), longest_(longest_loss(rate_hz)), state_(plc_init(nullptr)) {
+        check(state_);
+    }
+    void decode(std::span<const std::uint8_t> payload, std::span<std::int16_t> out) override {
+        codec_->decode(payload, out);
+        plc_rx(state_.get(), out.data(), static_cast<int>(out.size()));
+    }
+    std::vector<std::int16_t> fill(const Gap& gap, std::span<const std::uint8_t> /*next*/) override {
+        if (!gap.lost || gap.samples > longest_) return {};
+        // It writes a quarter of a pitch period even where less was asked for.
+        std::vector<std::int16_t> out(std::max<std::size_t>(gap.samples, PLC_PITCH_MIN));
+        plc_fillin(state_.get(), out.data(), static_cast<int>(gap.samples));
+        out.resize(gap.samples);
+        return out;
+    }
+
+private:
+    std::unique_ptr<Decoder> codec_;
+    std::size_t longest_;
+    Owned<plc_state_t, plc_free> state_;
+};
+
+std::unique_ptr<Decoder> make_codec(const PayloadFormat& format) {
+    switch (format.encoding) {
+        case Encoding::g722:
+            return std::make_unique<G722>();
+        case Encoding::g726:
+        case Encoding::g726_aal2:
+            return std::make_unique<G726>(format);
+        case Encoding::gsm:
+            return std::make_unique<Gsm>();
+        default:
+            return std::make_unique<Stateless>(format);
+    }
+}
+
 std::size_t opus_samples(std::span<const std::uint8_t> payload) {
     if (payload.empty()) return 0;
     const int samples = opus_packet_get_nb_samples(payload.data(), static_cast<opus_int32>(payload.size()), kOpusHz);
@@ -200,21 +245,12 @@ std::size_t frame_samples(const PayloadFormat& format, std::span<const std::uint
 }
 
 std::unique_ptr<Decoder> make_decoder(const PayloadFormat& format) {
-    switch (format.encoding) {
-        case Encoding::g722:
-            return std::make_unique<G722>();
-        case Encoding::g726:
-        case Encoding::g726_aal2:
-            return std::make_unique<G726>(format);
-        case Encoding::gsm:
-            return std::make_unique<Gsm>();
-        case Encoding::g729:
-            return std::make_unique<G729>();
-        case Encoding::opus:
-            return std::make_unique<Opus>();
-        default:
-            return std::make_unique<Stateless>(format);
-    }
+    if (format.encoding == Encoding::g729) return std::make_unique<G729>();
+    if (format.encoding == Encoding::opus) return std::make_unique<Opus>();
+    auto codec = make_codec(format);
+    const std::uint32_t rate_hz = format.sample_rate_hz();
+    if (rate_hz > Concealed::kFastestHz) return codec;
+    return std::make_unique<Concealed>(std::move(codec), rate_hz);
 }
 
 }  // namespace spantape

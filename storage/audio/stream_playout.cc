@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // The placement rule. The transit of a frame is its arrival less its RTP time. Its baseline is the greater of the
 // least transit in the second of audio behind it and in the second ahead: a late burst lifts neither, a step of the
-// clock, up or down, moves it exactly at the frame where it happens. The anchor follows when the baseline has left it.
+// clock, up or down, moves it exactly at the frame where it happens. The anchor follows at once when the baseline has
+// left it, and sample by sample when it goes away from it slowly.
 #include "storage/audio/stream_playout.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <numbers>
+#include <span>
 #include <utility>
 
 #include "storage/audio/ticks.h"
@@ -20,6 +22,20 @@ constexpr TimeNs kMarginNs = 5 * kNsPerSecond;
 
 // Comfort noise is hardly ever so loud; beyond this an announcement is damaged, or an attack on ears.
 constexpr int kLoudestNoiseDb = 30;
+
+// A frame is made longer or shorter by one sample in so many.
+constexpr std::size_t kStretch = 160;
+
+// As many samples as out has, the first and the last as they were.
+void stretch(std::span<const std::int16_t> from, std::span<std::int16_t> out) {
+    const double step = static_cast<double>(from.size() - 1) / static_cast<double>(out.size() - 1);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const double at = static_cast<double>(i) * step;
+        const auto before = std::min(static_cast<std::size_t>(at), from.size() - 2);
+        const double part = at - static_cast<double>(before);
+        out[i] = static_cast<std::int16_t>(std::lround(from[before] * (1 - part) + from[before + 1] * part));
+    }
+}
 
 }  // namespace
 
@@ -128,13 +144,51 @@ void StreamPlayout::anchor_to(TimeNs transit_ns, const Waiting& frame) {
     anchor_ns_ = transit_ns;
     anchor_ticks_ = frame.ticks;
     anchor_position_ = ticks_of(ns_of(frame.ticks, rate_hz) + transit_ns - start_ns_, rate_hz);
+    drift_ns_ = late_ns_ = 0;
+    correcting_ = false;
+}
+
+// behind: how far the cursor is past the frame's place, in samples.
+void StreamPlayout::look_for_drift(TimeNs base_ns, std::int64_t behind, const Waiting& frame) {
+    const std::uint32_t rate_hz = frame.frame.format.sample_rate_hz();
+    const TimeNs frame_ms = std::min(ns_of(frame.samples, rate_hz), kDriftMemoryNs) / kNsPerMs;
+    const auto average = [&](TimeNs& mean, TimeNs now) {
+        mean += (now - mean) * frame_ms / (kDriftMemoryNs / kNsPerMs);
+    };
+    average(drift_ns_, base_ns - anchor_ns_);
+    average(late_ns_, ns_of(behind, rate_hz));
+    if (behind <= 0) late_ns_ = 0;  // it caught up
+    const TimeNs misplaced_ns = std::abs(drift_ns_ - late_ns_);
+    if (misplaced_ns > kDriftNs) correcting_ = true;
+    if (misplaced_ns < kDriftDoneNs) correcting_ = false;
+}
+
+// What follows is placed so much later.
+void StreamPlayout::shift_anchor(std::int64_t samples, std::uint32_t rate_hz) {
+    anchor_position_ += samples;
+    anchor_ns_ += ns_of(samples, rate_hz);
+    drift_ns_ -= ns_of(samples, rate_hz);
+}
+
+void StreamPlayout::correct_drift(std::vector<std::int16_t>& samples, std::int64_t behind, std::uint32_t rate_hz) {
+    const auto most = static_cast<std::int64_t>(samples.size() / kStretch);
+    if (!correcting_ || most == 0) return;
+    const std::int64_t by = std::clamp(ticks_of(drift_ns_ - late_ns_, rate_hz), -most, most);
+    std::vector<std::int16_t> stretched(samples.size() + static_cast<std::size_t>(by));
+    stretch(samples, stretched);
+    samples = std::move(stretched);
+    if (by < 0 && behind > 0) {
+        late_ns_ += ns_of(by, rate_hz);  // the cursor comes nearer to its place
+    } else {
+        shift_anchor(by, rate_hz);
+    }
 }
 
 void StreamPlayout::place(Waiting& frame) {
     const std::uint32_t rate_hz = frame.frame.format.sample_rate_hz();
     const TimeNs base = baseline(frame);
     if (frame.restart || std::abs(base - anchor_ns_) > kAnchorToleranceNs) anchor_to(base, frame);
-    const std::int64_t ideal = anchor_position_ + (frame.ticks - anchor_ticks_);
+    std::int64_t ideal = anchor_position_ + (frame.ticks - anchor_ticks_);
     if (cursor_rate_hz_ == 0) {
         // What arrived since the start belongs to the recording, even if it is placed a little before its arrival.
         cursor_ = frame.frame.arrival_ns >= start_ns_ ? std::max<std::int64_t>(ideal, 0) : ideal;
@@ -142,6 +196,12 @@ void StreamPlayout::place(Waiting& frame) {
         cursor_ = ticks_of(ns_of(cursor_, cursor_rate_hz_), rate_hz);
     }
     cursor_rate_hz_ = rate_hz;
+    look_for_drift(base, cursor_ - ideal, frame);
+    if (std::abs(drift_ns_) >= kDriftDoneNs && ideal > cursor_ && !frame.lost) {  // a pause has room
+        const std::int64_t by = std::max(ticks_of(drift_ns_, rate_hz), cursor_ - ideal);
+        shift_anchor(by, rate_hz);
+        ideal += by;
+    }
     put(frame, ideal);
 }
 
@@ -155,6 +215,7 @@ void StreamPlayout::put(const Waiting& frame, std::int64_t position) {
     std::vector<std::int16_t> samples = decode(frame);
     if (cutting_) samples.erase(samples.begin(), samples.begin() + std::min<std::int64_t>(behind, frame.samples));
     if (samples.empty()) return;
+    if (behind >= 0 && !cutting_) correct_drift(samples, behind, rate_hz);
     if (behind > 0) position = cursor_;
     placed_.push_back({rate_hz, position, std::move(samples), 0, 0});
     cursor_ = placed_.back().end();

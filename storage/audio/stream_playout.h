@@ -3,10 +3,11 @@
 //
 // Within a talk spurt audio is placed by RTP timestamp, relative to an anchor that ties the RTP clock to the capture
 // clock; when the two part by more than a jitter buffer can explain, the anchor moves (senders whose clocks run
-// wrong, timestamps that stand still over a silence, jumps, restarts). What is not audible takes no part. Frames are
-// decoded in this order, each once. What a codec knows to
-// conceal of a loss, its comfort noise and that of RFC 3389 fill gaps; the others are silence. One thread; memory is
-// bounded by the look-ahead.
+// wrong, timestamps that stand still over a silence, jumps, restarts). A sender's clock that drifts from ours is
+// followed without a step: while the two are apart by more than kDriftNs, frames are made longer or shorter by one
+// sample in 160, which nobody hears, or the next pause is. What is not audible takes no part. Frames are decoded in
+// this order, each once. What a codec knows to conceal of a loss, its comfort noise and that of RFC 3389 fill gaps; the
+// others are silence. One thread; memory is bounded by the look-ahead.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,12 @@ class StreamPlayout {
 public:
     // Clocks that part by no more than this are jitter.
     static constexpr TimeNs kAnchorToleranceNs = 60 * kNsPerMs;
-    // A step back by no more than this is absorbed: frames follow one another until a gap lets them catch up.
+    // Audio that is for long further than this from where the clock wants it is moved, to within kDriftDoneNs.
+    static constexpr TimeNs kDriftNs = 8 * kNsPerMs;
+    static constexpr TimeNs kDriftDoneNs = kNsPerMs;
+    static constexpr TimeNs kDriftMemoryNs = 10 * kNsPerSecond;
+    // A step back by no more than this is absorbed: frames follow one another, each a little shorter, or until a gap,
+    // so that they catch up.
     static constexpr TimeNs kAbsorbNs = 200 * kNsPerMs;
     // Audio looked at before and after a frame to tell a late burst from a step of the clock.
     static constexpr TimeNs kLookNs = kNsPerSecond;
@@ -86,6 +92,9 @@ private:
     [[nodiscard]] TimeNs earliest_ahead() const;
     TimeNs baseline(const Waiting& frame);
     void anchor_to(TimeNs transit_ns, const Waiting& frame);
+    void look_for_drift(TimeNs base_ns, std::int64_t behind, const Waiting& frame);
+    void shift_anchor(std::int64_t samples, std::uint32_t rate_hz);
+    void correct_drift(std::vector<std::int16_t>& samples, std::int64_t behind, std::uint32_t rate_hz);
     void put(const Waiting& frame, std::int64_t position);
     [[nodiscard]] bool starts_decoder(const Waiting& frame) const;
     void fill(const Waiting& frame, std::int64_t position);
@@ -117,6 +126,9 @@ private:
     TimeNs anchor_ns_ = 0;              // transit that the anchor stands for
     std::int64_t anchor_ticks_ = 0;     // these ticks
     std::int64_t anchor_position_ = 0;  // lie at this sample
+    TimeNs drift_ns_ = 0;               // mean over kDriftMemoryNs: how far the clock left the anchor,
+    TimeNs late_ns_ = 0;                // and how far behind their places absorbed frames were put
+    bool correcting_ = false;           // the two are put right
     std::int64_t cursor_ = 0;           // end of what was placed, in samples of cursor_rate_hz_
     std::uint32_t cursor_rate_hz_ = 0;  // 0: nothing was placed
     bool cutting_ = false;              // heads are cut until the clock has caught up

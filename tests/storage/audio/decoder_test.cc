@@ -364,6 +364,58 @@ TEST(Decoder, AShortLossOfG729IsConcealed) {
     EXPECT_LE(concealed, rms(wanted) * 2);
 }
 
+// Frames of 20 ms by spandsp's encoders.
+Packets packets_of(const PayloadMapping& mapping, const Samples& samples) {
+    const std::size_t step = mapping.encoding == "G722" ? 320 : 160;
+    g722_encode_state_t* g722 = g722_encode_init(nullptr, 64000, 0);
+    gsm0610_state_t* gsm = gsm0610_init(nullptr, GSM0610_PACKING_VOIP);
+    Packets packets;
+    for (std::size_t at = 0; at + step <= samples.size(); at += step) {
+        const std::int16_t* frame = samples.data() + at;
+        Bytes packet(160);
+        if (mapping.encoding == "G722") {
+            packet.resize(static_cast<std::size_t>(g722_encode(g722, packet.data(), frame, static_cast<int>(step))));
+        } else if (mapping.encoding == "GSM") {
+            packet.resize(static_cast<std::size_t>(gsm0610_encode(gsm, packet.data(), frame, static_cast<int>(step))));
+        } else {
+            for (std::size_t i = 0; i < step; ++i) packet[i] = linear_to_alaw(frame[i]);
+        }
+        packets.push_back(std::move(packet));
+    }
+    g722_encode_free(g722);
+    gsm0610_free(gsm);
+    return packets;
+}
+
+// A voice at one pitch, and what a codec without a concealment of its own makes of it.
+TEST(Decoder, AShortLossIsConcealedWhereTheCodecKnowsNothing) {
+    for (const PayloadMapping& mapping :
+         {PayloadMapping{8, "PCMA", 8000, 1, ""}, PayloadMapping{9, "G722", 8000, 1, ""},
+          PayloadMapping{3, "GSM", 8000, 1, ""}}) {
+        SCOPED_TRACE(mapping.encoding);
+        const std::uint32_t rate_hz = mapping.encoding == "G722" ? 16000 : 8000;
+        Samples voice(rate_hz * 3);
+        for (std::size_t i = 0; i < voice.size(); ++i) {
+            const double t = static_cast<double>(i) / rate_hz;
+            double sum = 0;
+            for (int n = 1; n <= 5; ++n) sum += std::sin(2 * std::numbers::pi * 180 * n * t + n * n) / n;
+            voice[i] = static_cast<std::int16_t>(4000 * sum * (1 + 0.3 * std::sin(4 * t)));
+        }
+        const Packets packets = packets_of(mapping, voice);
+        const Packets lossy = without_every(packets, 10);
+        const Samples whole = rendered(packets, mapping, true).left;
+        const Samples left = rendered(lossy, mapping, true).left;
+        EXPECT_GE(signal_to_noise(where_not_sent(lossy, whole), where_not_sent(lossy, left)), 6);
+        if (mapping.encoding != "PCMA") continue;
+        const std::size_t step = rate_hz / 50;
+        for (std::size_t n = 0; n < packets.size(); ++n) {
+            if (n % 10 <= 1) continue;  // the frame after a loss is blended in
+            const auto begin = static_cast<std::ptrdiff_t>(n * step), end = begin + static_cast<std::ptrdiff_t>(step);
+            EXPECT_TRUE(std::equal(left.begin() + begin, left.begin() + end, whole.begin() + begin)) << n;
+        }
+    }
+}
+
 TEST(Decoder, ALongLossIsSilence) {
     for (const bool is_opus : {false, true}) {
         const PayloadMapping& mapping = is_opus ? kOpusMapping : kG729Mapping;
@@ -372,6 +424,10 @@ TEST(Decoder, ALongLossIsSilence) {
         for (std::size_t n = 40; n < 50; ++n) packets[n].clear();
         EXPECT_EQ(rms(where_not_sent(packets, rendered(packets, mapping, true).left)), 0) << mapping.encoding;
     }
+    const PayloadMapping alaw{8, "PCMA", 8000, 1, ""};
+    Packets packets = packets_of(alaw, speech_like(8000, 2));
+    for (std::size_t n = 40; n < 50; ++n) packets[n].clear();
+    EXPECT_EQ(rms(where_not_sent(packets, rendered(packets, alaw, true).left)), 0);
 }
 
 TEST(Decoder, OpusIsHeardAtFullBand) {
