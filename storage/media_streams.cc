@@ -84,6 +84,7 @@ void MediaStreams::add_stream(StreamHandle& handle, std::uint32_t worker) {
 
 void MediaStreams::close_stream(std::uint32_t slot) {
     Stream& stream = streams_[slot];
+    if (stream.tapped) forget_tapped(slot);
     if (stream.next_in_session != kNone) {
         streams_[stream.next_in_session].previous_in_session = stream.previous_in_session;
     }
@@ -182,6 +183,7 @@ Result<bool> MediaStreams::sweep(TimeNs now, bool all) {
         const RecordRing& ring = stream.handle->ring;
         const std::size_t used = ring.used_bytes();
         walk_.note(used, ring.capacity_bytes());
+        if (!taps_.empty()) note_tapped(static_cast<std::uint32_t>(cursor_));
         const bool full = used > full_bytes(ring);
         if (!full && !all && now_ - stream.drained_ns < drain_ns_) continue;
         std::uint64_t awaited = 0;
@@ -300,6 +302,7 @@ Result<bool> MediaStreams::drain(std::uint32_t slot, bool all) {
     }
     find_windows(stream);
     if (stream.dtmf) look_for_tones(stream);
+    if (stream.tapped && !stream.dtmf) feed(slot);
     bool ended = false;
     Result<> taken;
     while (!ended && left > 0) {
@@ -357,6 +360,7 @@ Result<> MediaStreams::take_frame(Stream& stream, const RingRecord& record, cons
     if (auto marked = mark_loss(stream, record.arrival_ns, record.payload_bytes, ring_bytes); !marked) return marked;
     if (auto room = make_room(stream, record.payload_bytes, record.arrival_ns, ring_bytes); !room) return room;
     chunk_.add_frame(record, payload);
+    if (stream.tapped && stream.dtmf) tap_taken(stream, record, payload);
     if (stream.counters.stored == 0) {
         stream.first_ns = record.arrival_ns;
         stream.first_timestamp = record.timestamp;

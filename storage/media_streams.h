@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <unordered_map>
 #include <vector>
 
 #include "storage/dtmf_mask.h"
+#include "storage/live_tap.h"
 #include "storage/media_writer.h"
 #include "storage/segment/chunk_builder.h"
 #include "storage/stream_seal.h"
@@ -55,6 +57,10 @@ public:
     // --- silence (media_streams_silence.cc)
     void watch_silence(const WatchSilence& command);
     std::vector<SessionSilent> take_silent() { return std::exchange(silent_, {}); }
+    // --- live monitoring (media_streams_live.cc)
+    void tap(std::shared_ptr<LiveTap> tap);
+    // Every few milliseconds: what came since goes to who listens. Errors as of sweep().
+    Result<> feed_taps(TimeNs now);
     // A document's streams, whose counters are the workers': what was left out here is moved from stored to
     // blacked_out.
     void correct_counters(Recording& recording) const;
@@ -69,6 +75,7 @@ public:
 
 private:
     static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+    static constexpr TimeNs kTapNs = 10 * kNsPerMs;
 
     struct Dtmf {
         DtmfMask mask;
@@ -96,10 +103,20 @@ private:
         StreamCounters counters;
         DataKey key;
         bool key_durable = false;  // or none is needed
+        bool tapped = false;       // somebody listens, or did
         StreamSeal seal;
         std::uint64_t left_out_bytes = 0;
         std::vector<std::uint64_t> sessions;  // all that were seen while there were rules for some
         std::unique_ptr<Dtmf> dtmf;           // with mask_dtmf
+    };
+    // A listener, and how far he has heard each stream, by its position on the ring.
+    struct Tapped {
+        struct Place {
+            std::uint32_t slot = 0;
+            std::size_t position = 0;
+        };
+        std::shared_ptr<LiveTap> tap;
+        std::vector<Place> places;
     };
     // What was left out of a stream.
     struct LeftOut {
@@ -148,6 +165,11 @@ private:
     void note_left_out(const Stream& stream);
     void forget_windows(const std::vector<std::uint64_t>& sessions);
     static void see_sessions(Stream& stream);
+    // media_streams_live.cc
+    void note_tapped(std::uint32_t slot);
+    void forget_tapped(std::uint32_t slot);
+    void feed(std::uint32_t slot);
+    void tap_taken(const Stream& stream, const RingRecord& record, const std::byte* payload);
     // media_streams_dtmf.cc
     void look_for_tones(Stream& stream);
     void learn_payloads(Stream& stream);
@@ -185,6 +207,8 @@ private:
     std::vector<const BlackoutWindows*> windows_;            // of the stream being drained
     std::vector<Silence*> silences_;                         // likewise
     std::vector<SessionSilent> silent_;                      // to be told
+    std::vector<Tapped> taps_;
+    TimeNs fed_ns_ = 0;
     const double silence_square_;
     std::unordered_map<std::uint64_t, LeftOut> left_out_;         // by stream
     std::deque<std::uint64_t> closed_left_out_;                   // streams of it that are closed, oldest first

@@ -81,6 +81,8 @@ struct MediaWriter::State {
         if (now_ >= segments_retry_ns_) {
             worked |= take_commands();
             // Not past a command that waits for the disk: it may say what must not be stored.
+            if (now_ >= segments_retry_ns_)
+                if (auto fed = streams_.feed_taps(now_); !fed) segments_failed(fed.error());
             if (now_ >= segments_retry_ns_) worked |= sweep();
             worked |= flush_if_due();
         }
@@ -205,6 +207,11 @@ struct MediaWriter::State {
 
     Result<> handle(WatchSilence& command) {
         streams_.watch_silence(command);
+        return {};
+    }
+
+    Result<> handle(Listen& command) {
+        streams_.tap(std::move(command.tap));
         return {};
     }
 

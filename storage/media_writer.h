@@ -20,6 +20,7 @@
 #include "capture/worker_messages.h"
 #include "storage/blackout_windows.h"
 #include "storage/index/index.h"
+#include "storage/live_tap.h"
 #include "storage/redaction.h"
 #include "storage/segment/writer.h"
 
@@ -72,8 +73,11 @@ struct PutPurge {  // the purge record of one recording; answered by Flushed whe
     std::vector<std::uint64_t> streams;
     std::uint64_t token = 0;
 };
-using WriterCommand =
-    std::variant<PutRecording, FlushAll, Blackout, EndBlackout, SessionOver, EndpointPayloads, WatchSilence, PutPurge>;
+struct Listen {  // live monitoring of a session, until the listener leaves
+    std::shared_ptr<LiveTap> tap;
+};
+using WriterCommand = std::variant<PutRecording, FlushAll, Blackout, EndBlackout, SessionOver, EndpointPayloads,
+                                   WatchSilence, PutPurge, Listen>;
 
 // writer -> control, each only after the data is durable and indexed
 struct RecordingStored {

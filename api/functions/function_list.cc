@@ -410,6 +410,13 @@ private:
                               API_ERROR_PROCESSING_MESSAGE},
                     .missing = API_INVALID_MESSAGE_FORMAT,
                     .handler = &F::waveform});
+        add(table, {.name = "LIVE",
+                    .chapter = chapter,
+                    .function_class = FunctionClass::recordings,
+                    .parameters = {required(text("DEVICEID", 64))},
+                    .codes = {API_DEVICE_INVALID, API_FILE_NOT_FOUND, API_COMMAND_QUEUE_FULL},
+                    .missing = API_DEVICE_INVALID,
+                    .handler = &F::live});
         add(table, {.name = "APPLIANCESTATUS",
                     .chapter = chapter,
                     .function_class = FunctionClass::status,

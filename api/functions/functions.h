@@ -127,6 +127,8 @@ private:
     void export_audio(const FunctionCall& call, Done done);
     void combined_export(const FunctionCall& call, Done done);
     void waveform(const FunctionCall& call, Done done);
+    // live_functions.cc
+    void live(const FunctionCall& call, Done done);
     void email(const FunctionCall& call, Done done);
     void combined_email(const FunctionCall& call, Done done);
     void mail_found(const std::vector<Recording>& recordings, MailJob&& job, Done done);

@@ -2,6 +2,7 @@
 // Requests and replies between the protocol servers and the functions; knows neither XML nor HTTP.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -65,11 +66,20 @@ struct TextPage {
 
 struct Event;
 
+// An answer that goes on while something happens, over the WebAPI. `next` is called every kLiveTick on the control
+// thread; nullopt ends it.
+struct LiveAnswer {
+    std::string content_type;
+    std::function<std::optional<std::string>()> next;
+};
+inline constexpr std::chrono::milliseconds kLiveTick{20};
+
 struct Reply {
     ResultCode code = ResultCode::API_OK;
     std::string message;  // RESULTMSG; the code's label when empty
     std::vector<Element> body;
     std::optional<FileAnswer> file;         // instead of a RESULT, over the WebAPI
+    std::optional<LiveAnswer> live;         // likewise
     std::vector<std::uint64_t> recordings;  // given out or changed: for the audit log, not for the client
     // EVENTS accepted: the connection becomes (also) a subscriber of this.
     struct Subscription {

@@ -14,8 +14,9 @@
 namespace spantape::api {
 namespace {
 
-constexpr std::size_t kMaxBacklogBytes = 1u << 20;  // of answers, or of a file, not sent; with more, we wait
-constexpr std::chrono::seconds kIdle{120};          // a connection kept for further requests
+constexpr std::size_t kMaxBacklogBytes = 1u << 20;       // of answers, or of a file, not sent; with more, we wait
+constexpr std::size_t kMaxLiveBacklogBytes = 64u << 10;  // one or two seconds
+constexpr std::chrono::seconds kIdle{120};               // a connection kept for further requests
 
 // Of a refusal, for those that know no RESULT.
 int status_of(ResultCode code) {
@@ -40,7 +41,8 @@ WebConnection::WebConnection(std::unique_ptr<ByteStream> stream, std::shared_ptr
                              const std::string& listener)
     : Connection(std::move(stream), hub, peer),
       reader_(hub->options.max_message_bytes),
-      client_{peer, true, listener} {}
+      client_{peer, true, listener},
+      live_timer_(this->hub().control) {}
 
 void WebConnection::on_open() {
     if (refused()) return break_off({503, "too many clients"});
@@ -50,17 +52,19 @@ void WebConnection::on_open() {
 }
 
 void WebConnection::on_input(std::size_t bytes) {
-    if (subscription_) return read_more();  // nothing can follow an endless answer
+    if (subscription_ || live_) return read_more();  // nothing can follow an endless answer
     reader_.filled(bytes);
     process();
 }
 
 void WebConnection::on_input_ended() {
     if (subscription_) return end_events();
+    if (live_) return end_live();
     process();
 }
 
 void WebConnection::on_output_progress() {
+    if (live_) return;
     if (output_backlog() >= kMaxBacklogBytes) return;
     if (transfer_) return read_piece();
     process();
@@ -164,12 +168,14 @@ void WebConnection::break_off(const HttpFault& fault) {
 }
 
 void WebConnection::answer(std::uint64_t sequence, Reply&& reply) {
-    if (closed() || !busy_ || sequence != sequence_ || transfer_ || subscription_) return;
+    if (closed() || !busy_ || sequence != sequence_ || transfer_ || subscription_ || live_) return;
     if (reply.http_status != 0) {
         append_http_fault(out(), {reply.http_status, reply.message}, exchange_.head, exchange_.keep_alive);
         exchange_done();
     } else if (reply.file) {
         begin_file(std::move(*reply.file));
+    } else if (reply.live) {
+        begin_live(std::move(*reply.live));
     } else if (exchange_.resource) {
         append_http_fault(out(), {status_of(reply.code), reply.message}, exchange_.head, exchange_.keep_alive);
         exchange_done();
@@ -285,6 +291,45 @@ void WebConnection::append_file_bytes(std::string_view bytes) {
     out() += bytes;
 }
 
+void WebConnection::begin_live(LiveAnswer&& live) {
+    const bool chunked = exchange_.chunked;
+    exchange_.keep_alive = false;
+    append_http_header(out(), {200, live.content_type, std::nullopt, chunked, false,
+                               "Accept-Ranges: none\r\nCache-Control: no-store\r\n"});
+    if (exchange_.head) return exchange_done();
+    live_ = std::move(live);
+    live_timer_.expires_after(std::chrono::milliseconds(0));
+    next_live();
+    read_more();  // tells when the client goes
+}
+
+void WebConnection::next_live() {
+    if (closed()) return live_.reset();
+    if (!live_) return;
+    const auto piece = live_->next();
+    if (!piece) return end_live();
+    // Who does not keep up misses something, and hears the rest in time.
+    if (!piece->empty() && output_backlog() < kMaxLiveBacklogBytes) {
+        if (exchange_.chunked)
+            append_chunk(out(), *piece);
+        else
+            out() += *piece;
+        flush();
+    }
+    live_timer_.expires_at(live_timer_.expiry() + kLiveTick);
+    live_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+        if (const auto self = weak.lock(); self && !error) static_cast<WebConnection&>(*self).next_live();
+    });
+}
+
+void WebConnection::end_live() {
+    live_.reset();
+    live_timer_.cancel();
+    last_taken_ = true;
+    if (exchange_.chunked) out() += kLastChunk;
+    finish();
+}
+
 void WebConnection::begin_events(std::string_view document, Reply::Subscription&& wanted) {
     HttpHeader header;
     header.content_bytes = std::nullopt;
@@ -328,6 +373,7 @@ void WebConnection::stop() {
     last_taken_ = true;
     clear_deadline();
     if (subscription_) return end_events();
+    if (live_) return end_live();
     if (busy_) return;
     if (output_backlog() == 0) return close();
     finish();

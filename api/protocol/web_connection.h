@@ -60,6 +60,9 @@ private:
     void append_file_bytes(std::string_view bytes);
     void read_piece();
     void piece_read(const Result<std::string>& piece);
+    void begin_live(LiveAnswer&& live);
+    void next_live();
+    void end_live();
     void begin_events(std::string_view document, Reply::Subscription&& wanted);
     void end_events();
     void exchange_done();
@@ -71,6 +74,8 @@ private:
     Exchange exchange_;
     std::shared_ptr<Transfer> transfer_;
     std::optional<Reply::Subscription> subscription_;
+    std::optional<LiveAnswer> live_;
+    boost::asio::steady_timer live_timer_;
     bool processing_ = false;
     bool message_timed_ = false;
     bool last_taken_ = false;

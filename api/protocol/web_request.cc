@@ -17,6 +17,7 @@ bool is_form(std::string_view content_type) {
 }
 
 constexpr std::string_view kRecordings = "/recordings/";
+constexpr std::string_view kLive = "/live/";
 
 // FILENAME is of a WAV file; what the path ends in is the format that is wanted.
 void add_recording(RequestBuilder& builder, const std::string& path) {
@@ -34,7 +35,8 @@ std::expected<std::expected<Request, Refusal>, HttpFault> parse_web_request(cons
     if (!target) return std::unexpected(HttpFault{400, target.error().message});
     const bool recording = target->path.starts_with(kRecordings) && target->path.find('.') != std::string::npos;
     const bool waveform = target->path == "/waveform";
-    const bool resource = recording || waveform;
+    const bool live = target->path.starts_with(kLive);
+    const bool resource = recording || waveform || live;
     if (!resource && !is_api_page(target->path)) return std::unexpected(HttpFault{404, "no such page"});
     const bool post = request.method == "POST";
     if (resource && post) return std::unexpected(HttpFault{405, "GET and HEAD are served here"});
@@ -45,6 +47,10 @@ std::expected<std::expected<Request, Refusal>, HttpFault> parse_web_request(cons
     if (resource) builder.add("REQUESTID", "0");
     if (recording) add_recording(builder, target->path);
     if (waveform) builder.add("TYPE", "WAVEFORM");
+    if (live) {
+        builder.add("TYPE", "LIVE");
+        builder.add("DEVICEID", target->path.substr(kLive.size()));
+    }
     const bool has_form = post && !request.body.empty();
     if (has_form && !is_form(request.content_type)) {
         return std::unexpected(HttpFault{400, "a body must be application/x-www-form-urlencoded"});
@@ -53,7 +59,7 @@ std::expected<std::expected<Request, Refusal>, HttpFault> parse_web_request(cons
          {target->query, has_form ? std::string_view(request.body) : std::string_view{}}) {
         const auto parameters = decode_form(form);
         if (!parameters) return std::unexpected(HttpFault{400, parameters.error().message});
-        if (recording) continue;  // a page may add anything, so that its browser asks again
+        if (recording || live) continue;  // a page may add anything, so that its browser asks again
         for (const auto& [name, value] : *parameters) builder.add(name, value);
     }
     auto built = builder.finish();

@@ -3,6 +3,7 @@
 #include "storage/audio/decoder.h"
 
 #include <algorithm>
+#include <array>
 #include <new>
 #include <utility>
 
@@ -185,21 +186,39 @@ public:
     }
     void decode(std::span<const std::uint8_t> payload, std::span<std::int16_t> out) override {
         codec_->decode(payload, out);
-        plc_rx(state_.get(), out.data(), static_cast<int>(out.size()));
+        if (concealing_) plc_rx(state_.get(), out.data(), static_cast<int>(out.size()));
+        concealing_ = false;
+        remember(out);
     }
     std::vector<std::int16_t> fill(const Gap& gap, std::span<const std::uint8_t> /*next*/) override {
         if (!gap.lost || gap.samples > longest_) return {};
+        // It hears the history anew, whole: where it had it in two parts, its copy of them overlaps.
+        if (!concealing_) {
+            plc_init(state_.get());
+            std::array<std::int16_t, PLC_HISTORY_LEN> heard = heard_;
+            plc_rx(state_.get(), heard.data(), static_cast<int>(heard.size()));
+            concealing_ = true;
+        }
         // It writes a quarter of a pitch period even where less was asked for.
         std::vector<std::int16_t> out(std::max<std::size_t>(gap.samples, PLC_PITCH_MIN));
         plc_fillin(state_.get(), out.data(), static_cast<int>(gap.samples));
         out.resize(gap.samples);
+        remember(out);
         return out;
     }
 
 private:
+    void remember(std::span<const std::int16_t> samples) {
+        const auto latest = samples.last(std::min(samples.size(), heard_.size()));
+        std::shift_left(heard_.begin(), heard_.end(), static_cast<std::ptrdiff_t>(latest.size()));
+        std::ranges::copy(latest, heard_.end() - static_cast<std::ptrdiff_t>(latest.size()));
+    }
+
     std::unique_ptr<Decoder> codec_;
     std::size_t longest_;
     Owned<plc_state_t, plc_free> state_;
+    std::array<std::int16_t, PLC_HISTORY_LEN> heard_{};
+    bool concealing_ = false;  // the frame to come is blended in
 };
 
 std::unique_ptr<Decoder> make_codec(const PayloadFormat& format) {

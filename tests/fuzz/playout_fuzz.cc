@@ -10,6 +10,8 @@
 
 #include "capture/base/address.h"
 #include "capture/base/byte_reader.h"
+#include "storage/audio/codec.h"
+#include "storage/audio/live_mix.h"
 #include "storage/audio/recording_audio.h"
 
 namespace spantape {
@@ -106,6 +108,21 @@ void check_length(const std::vector<FuzzFrame>& frames) {
     if (samples != (*audio)->total_frames()) std::abort();
 }
 
+// As they come, to who listens; at times that a capture clock can tell.
+void listen(const std::vector<FuzzFrame>& frames) {
+    const PayloadTable formats = payload_table(recording_of_four_streams().streams.front().payloads);
+    LiveMix mix(8000, kStart);
+    TimeNs now_ns = kStart;
+    for (const FuzzFrame& each : frames) {
+        constexpr TimeNs kMargin = 60 * kNsPerSecond;
+        if (each.frame.arrival_ns < kStart - kMargin || each.frame.arrival_ns > kStart + kMargin) continue;
+        now_ns = std::max(now_ns, each.frame.arrival_ns);
+        mix.push(static_cast<std::uint64_t>(each.stream), each.stream == 3 ? Side::far : Side::device,
+                 formats[each.frame.payload_type & 0x7f], each.frame);
+        if (!mix.render(now_ns)) std::abort();
+    }
+}
+
 }  // namespace
 }  // namespace spantape
 
@@ -113,5 +130,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace spantape;
     const auto frames = parse(ByteReader({data, size}));
     check_length(frames);
+    listen(frames);
     return 0;
 }
