@@ -23,8 +23,11 @@ constexpr TimeNs kMarginNs = 5 * kNsPerSecond;
 // Comfort noise is hardly ever so loud; beyond this an announcement is damaged, or an attack on ears.
 constexpr int kLoudestNoiseDb = 30;
 
-// A frame is made longer or shorter by one sample in so many.
+// A frame is made longer or shorter by one sample in so many; one in which nothing is heard, whose samples are all
+// below kQuiet, by more.
 constexpr std::size_t kStretch = 160;
+constexpr std::size_t kQuietStretch = 16;
+constexpr int kQuiet = 256;
 
 // As many samples as out has, the first and the last as they were.
 void stretch(std::span<const std::int16_t> from, std::span<std::int16_t> out) {
@@ -145,7 +148,7 @@ void StreamPlayout::anchor_to(TimeNs transit_ns, const Waiting& frame) {
     anchor_ticks_ = frame.ticks;
     anchor_position_ = ticks_of(ns_of(frame.ticks, rate_hz) + transit_ns - start_ns_, rate_hz);
     drift_ns_ = late_ns_ = 0;
-    correcting_ = false;
+    drifting_ = catching_up_ = false;
 }
 
 // behind: how far the cursor is past the frame's place, in samples.
@@ -158,9 +161,14 @@ void StreamPlayout::look_for_drift(TimeNs base_ns, std::int64_t behind, const Wa
     average(drift_ns_, base_ns - anchor_ns_);
     average(late_ns_, ns_of(behind, rate_hz));
     if (behind <= 0) late_ns_ = 0;  // it caught up
-    const TimeNs misplaced_ns = std::abs(drift_ns_ - late_ns_);
-    if (misplaced_ns > kDriftNs) correcting_ = true;
-    if (misplaced_ns < kDriftDoneNs) correcting_ = false;
+    if (std::abs(drift_ns_) > kDriftNs) drifting_ = true;
+    if (std::abs(drift_ns_) < kDriftDoneNs) drifting_ = false;
+    if (late_ns_ > kDriftNs) catching_up_ = true;
+    if (behind <= 0) catching_up_ = false;
+    // The clock comes to where the audio is.
+    if (drifting_ && drift_ns_ > 0 && behind > 0) {
+        shift_anchor(std::min(behind, ticks_of(drift_ns_, rate_hz)), rate_hz);
+    }
 }
 
 // What follows is placed so much later.
@@ -172,16 +180,16 @@ void StreamPlayout::shift_anchor(std::int64_t samples, std::uint32_t rate_hz) {
 
 void StreamPlayout::correct_drift(std::vector<std::int16_t>& samples, std::int64_t behind, std::uint32_t rate_hz) {
     const auto most = static_cast<std::int64_t>(samples.size() / kStretch);
-    if (!correcting_ || most == 0) return;
-    const std::int64_t by = std::clamp(ticks_of(drift_ns_ - late_ns_, rate_hz), -most, most);
-    std::vector<std::int16_t> stretched(samples.size() + static_cast<std::size_t>(by));
+    if ((!drifting_ && !catching_up_) || most == 0) return;
+    const std::int64_t with_clock = drifting_ ? std::clamp(ticks_of(drift_ns_, rate_hz), -most, most) : 0;
+    std::int64_t quietly = 0;
+    if (catching_up_ && std::ranges::all_of(samples, [](int sample) { return std::abs(sample) < kQuiet; }))
+        quietly = std::min(behind, static_cast<std::int64_t>(samples.size() / kQuietStretch));
+    if (with_clock == 0 && quietly == 0) return;
+    std::vector<std::int16_t> stretched(samples.size() + static_cast<std::size_t>(with_clock - quietly));
     stretch(samples, stretched);
     samples = std::move(stretched);
-    if (by < 0 && behind > 0) {
-        late_ns_ += ns_of(by, rate_hz);  // the cursor comes nearer to its place
-    } else {
-        shift_anchor(by, rate_hz);
-    }
+    shift_anchor(with_clock, rate_hz);
 }
 
 void StreamPlayout::place(Waiting& frame) {

@@ -38,12 +38,12 @@ class StreamPlayout {
 public:
     // Clocks that part by no more than this are jitter.
     static constexpr TimeNs kAnchorToleranceNs = 60 * kNsPerMs;
-    // Audio that is for long further than this from where the clock wants it is moved, to within kDriftDoneNs.
+    // What is for long further than this from where the clock wants it is moved, to within kDriftDoneNs.
     static constexpr TimeNs kDriftNs = 8 * kNsPerMs;
     static constexpr TimeNs kDriftDoneNs = kNsPerMs;
     static constexpr TimeNs kDriftMemoryNs = 10 * kNsPerSecond;
-    // A step back by no more than this is absorbed: frames follow one another, each a little shorter, or until a gap,
-    // so that they catch up.
+    // A step back by no more than this is absorbed: frames follow one another until a gap, or frames in which nothing
+    // is heard, let them catch up.
     static constexpr TimeNs kAbsorbNs = 200 * kNsPerMs;
     // Audio looked at before and after a frame to tell a late burst from a step of the clock.
     static constexpr TimeNs kLookNs = kNsPerSecond;
@@ -128,7 +128,8 @@ private:
     std::int64_t anchor_position_ = 0;  // lie at this sample
     TimeNs drift_ns_ = 0;               // mean over kDriftMemoryNs: how far the clock left the anchor,
     TimeNs late_ns_ = 0;                // and how far behind their places absorbed frames were put
-    bool correcting_ = false;           // the two are put right
+    bool drifting_ = false;             // the first is put right
+    bool catching_up_ = false;          // the second is
     std::int64_t cursor_ = 0;           // end of what was placed, in samples of cursor_rate_hz_
     std::uint32_t cursor_rate_hz_ = 0;  // 0: nothing was placed
     bool cutting_ = false;              // heads are cut until the clock has caught up
