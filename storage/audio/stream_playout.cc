@@ -147,7 +147,7 @@ void StreamPlayout::anchor_to(TimeNs transit_ns, const Waiting& frame) {
     anchor_ns_ = transit_ns;
     anchor_ticks_ = frame.ticks;
     anchor_position_ = ticks_of(ns_of(frame.ticks, rate_hz) + transit_ns - start_ns_, rate_hz);
-    drift_ns_ = late_ns_ = 0;
+    drift_ns_ = late_ns_ = settled_ns_ = anchored_ns_ = 0;
     drifting_ = catching_up_ = false;
 }
 
@@ -161,35 +161,48 @@ void StreamPlayout::look_for_drift(TimeNs base_ns, std::int64_t behind, const Wa
     average(drift_ns_, base_ns - anchor_ns_);
     average(late_ns_, ns_of(behind, rate_hz));
     if (behind <= 0) late_ns_ = 0;  // it caught up
-    if (std::abs(drift_ns_) > kDriftNs) drifting_ = true;
-    if (std::abs(drift_ns_) < kDriftDoneNs) drifting_ = false;
+    anchored_ns_ += ns_of(frame.samples, rate_hz);
+    if (anchored_ns_ < kSettledNs) settled_ns_ = drift_ns_;
+    const TimeNs drifted_ns = std::abs(drift_ns_ - settled_ns_);
+    if (drifted_ns > kDriftNs) drifting_ = true;
+    if (drifted_ns < kDriftDoneNs) drifting_ = false;
     if (late_ns_ > kDriftNs) catching_up_ = true;
     if (behind <= 0) catching_up_ = false;
     // The clock comes to where the audio is.
-    if (drifting_ && drift_ns_ > 0 && behind > 0) {
-        shift_anchor(std::min(behind, ticks_of(drift_ns_, rate_hz)), rate_hz);
-    }
+    if (drift_ns_ > kDriftNs && behind > 0) move_anchor(std::min(behind, ticks_of(drift_ns_, rate_hz)), rate_hz);
 }
 
-// What follows is placed so much later.
+// What follows is placed so much later: it follows the clock,
 void StreamPlayout::shift_anchor(std::int64_t samples, std::uint32_t rate_hz) {
     anchor_position_ += samples;
     anchor_ns_ += ns_of(samples, rate_hz);
     drift_ns_ -= ns_of(samples, rate_hz);
 }
 
+// or was misplaced.
+void StreamPlayout::move_anchor(std::int64_t samples, std::uint32_t rate_hz) {
+    shift_anchor(samples, rate_hz);
+    settled_ns_ -= ns_of(samples, rate_hz);
+}
+
 void StreamPlayout::correct_drift(std::vector<std::int16_t>& samples, std::int64_t behind, std::uint32_t rate_hz) {
     const auto most = static_cast<std::int64_t>(samples.size() / kStretch);
-    if ((!drifting_ && !catching_up_) || most == 0) return;
-    const std::int64_t with_clock = drifting_ ? std::clamp(ticks_of(drift_ns_, rate_hz), -most, most) : 0;
-    std::int64_t quietly = 0;
-    if (catching_up_ && std::ranges::all_of(samples, [](int sample) { return std::abs(sample) < kQuiet; }))
-        quietly = std::min(behind, static_cast<std::int64_t>(samples.size() / kQuietStretch));
-    if (with_clock == 0 && quietly == 0) return;
-    std::vector<std::int16_t> stretched(samples.size() + static_cast<std::size_t>(with_clock - quietly));
+    const auto most_quiet = static_cast<std::int64_t>(samples.size() / kQuietStretch);
+    const bool misplaced = std::abs(drift_ns_) > kDriftNs;
+    if ((!drifting_ && !catching_up_ && !misplaced) || most == 0) return;
+    std::int64_t longer = 0, moved = 0;
+    if (std::ranges::all_of(samples, [](int sample) { return std::abs(sample) < kQuiet; })) {
+        if (misplaced) moved = std::clamp(ticks_of(drift_ns_, rate_hz), -most_quiet, most_quiet);
+        longer = moved - (catching_up_ ? std::min(behind, most_quiet) : 0);
+        move_anchor(moved, rate_hz);
+    } else if (drifting_) {
+        longer = std::clamp(ticks_of(drift_ns_ - settled_ns_, rate_hz), -most, most);
+        shift_anchor(longer, rate_hz);
+    }
+    if (longer == 0) return;
+    std::vector<std::int16_t> stretched(samples.size() + static_cast<std::size_t>(longer));
     stretch(samples, stretched);
     samples = std::move(stretched);
-    shift_anchor(with_clock, rate_hz);
 }
 
 void StreamPlayout::place(Waiting& frame) {
@@ -207,7 +220,7 @@ void StreamPlayout::place(Waiting& frame) {
     look_for_drift(base, cursor_ - ideal, frame);
     if (std::abs(drift_ns_) >= kDriftDoneNs && ideal > cursor_ && !frame.lost) {  // a pause has room
         const std::int64_t by = std::max(ticks_of(drift_ns_, rate_hz), cursor_ - ideal);
-        shift_anchor(by, rate_hz);
+        move_anchor(by, rate_hz);
         ideal += by;
     }
     put(frame, ideal);

@@ -5,9 +5,10 @@
 // clock; when the two part by more than a jitter buffer can explain, the anchor moves (senders whose clocks run
 // wrong, timestamps that stand still over a silence, jumps, restarts). A sender's clock that drifts from ours is
 // followed without a step: while the two are apart by more than kDriftNs, frames are made longer or shorter by one
-// sample in 160, which nobody hears, or the next pause is. What is not audible takes no part. Frames are decoded in
-// this order, each once. What a codec knows to conceal of a loss, its comfort noise and that of RFC 3389 fill gaps; the
-// others are silence. One thread; memory is bounded by the look-ahead.
+// sample in 160, which nobody hears, or the next pause is. What is misplaced otherwise, by less than jitter, is put
+// right where nothing is heard. What is not audible takes no part. Frames are decoded in this order, each once. What a
+// codec knows to conceal of a loss, its comfort noise and that of RFC 3389 fill gaps; the others are silence. One
+// thread; memory is bounded by the look-ahead.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +43,8 @@ public:
     static constexpr TimeNs kDriftNs = 8 * kNsPerMs;
     static constexpr TimeNs kDriftDoneNs = kNsPerMs;
     static constexpr TimeNs kDriftMemoryNs = 10 * kNsPerSecond;
+    // Where audio is so long after the anchor moved is where it belongs, more or less; drift goes away from there.
+    static constexpr TimeNs kSettledNs = 20 * kNsPerSecond;
     // A step back by no more than this is absorbed: frames follow one another until a gap, or frames in which nothing
     // is heard, let them catch up.
     static constexpr TimeNs kAbsorbNs = 200 * kNsPerMs;
@@ -94,6 +97,7 @@ private:
     void anchor_to(TimeNs transit_ns, const Waiting& frame);
     void look_for_drift(TimeNs base_ns, std::int64_t behind, const Waiting& frame);
     void shift_anchor(std::int64_t samples, std::uint32_t rate_hz);
+    void move_anchor(std::int64_t samples, std::uint32_t rate_hz);
     void correct_drift(std::vector<std::int16_t>& samples, std::int64_t behind, std::uint32_t rate_hz);
     void put(const Waiting& frame, std::int64_t position);
     [[nodiscard]] bool starts_decoder(const Waiting& frame) const;
@@ -128,6 +132,8 @@ private:
     std::int64_t anchor_position_ = 0;  // lie at this sample
     TimeNs drift_ns_ = 0;               // mean over kDriftMemoryNs: how far the clock left the anchor,
     TimeNs late_ns_ = 0;                // and how far behind their places absorbed frames were put
+    TimeNs settled_ns_ = 0;             // the first when the clock was new
+    TimeNs anchored_ns_ = 0;            // audio since then
     bool drifting_ = false;             // the first is put right
     bool catching_up_ = false;          // the second is
     std::int64_t cursor_ = 0;           // end of what was placed, in samples of cursor_rate_hz_

@@ -178,6 +178,13 @@ def test_the_file_is_as_long_as_the_call(recorded, directory, name):
         assert wav.duration == pytest.approx(recording["duration"], abs=0.001)
 
 
+def audible(packets):
+    """Those in which something is heard: in others the playout may catch up with the clock. All, where none is."""
+    loud = [p for p in packets if p.payload_type in audio.TABLES and max(
+        array.array("h", audio.decode(p.payload_type, p.payload)), key=abs, default=0) not in range(-255, 256)]
+    return loud or packets
+
+
 @pytest.mark.parametrize("name", WITH_MEDIA)
 def test_samples_equal_an_independent_decoding(recorded, directory, record_property, name):
     packets = wire.tshark_streams(os.path.join(programs.CAPTURES, name))
@@ -192,14 +199,14 @@ def test_samples_equal_an_independent_decoding(recorded, directory, record_prope
         best = (0, 0, [])
         for recording, stream in found[key]:
             wav = audio.Wav(wav_path(recording, name, directory))
-            result = audio.match_packets(wav, stream["side"], packets[key], recording["recording_time"],
+            result = audio.match_packets(wav, stream["side"], audible(packets[key]), recording["recording_time"],
                                          EXPECTED[name].jitter_s)
             best = max(best, result, key=lambda r: r[0])
         matched, compared, missed = best
         record_property(f"{key[0]} > {key[1]}", f"{matched}/{compared}")
         print(f"{name} {key[0]} > {key[1]} {key[2]:#010x}: {matched} of {compared} packets match sample by sample")
         # Packets may fall outside a recording that begins at the answer; most must not.
-        heard = sum(1 for p in packets[key] if p.payload_type in audio.TABLES)
+        heard = sum(1 for p in audible(packets[key]) if p.payload_type in audio.TABLES)
         assert compared >= 0.9 * heard or compared >= heard - 50, f"{key}: only {compared} of {heard} could be compared"
         assert matched >= SAMPLES_NEEDED * compared, \
             f"{key}: {matched} of {compared}; first missed {[(p.sequence, p.time) for p in missed[:5]]}"
