@@ -72,6 +72,9 @@ void define(CLI::App& app, GenOptions& options, bool& seconds_given) {
     app.add_option("--duplicates", options.duplicates_pct, "Percent sent a second time, 0.1 ms later")->check(percent);
     app.add_option("--reorder", options.reorder_pct, "Percent sent one and a half packets late")->check(percent);
     app.add_option("--no-bye", options.no_bye_pct, "Percent of calls that end without BYE")->check(percent);
+    app.add_option("--drift", options.drift_ppm,
+                   "The caller's clock is slow by so many parts in a million; negative: fast")
+        ->check(CLI::Range(-1000.0, 1000.0));
     app.add_option("--seed", options.seed, "Of everything that is drawn by lot")->capture_default_str();
     app.add_option("--ssrc-base", options.ssrc_base, "SSRC of stream s is this + s (otherwise drawn by lot)");
     app.add_option("--start", options.start_s,

@@ -10,6 +10,7 @@
 #include "api/functions/parameters.h"
 #include "storage/audio/codec.h"
 #include "storage/audio/live_mix.h"
+#include "storage/audio/redundancy.h"
 #include "storage/export/wav.h"
 
 namespace spantape::api {
@@ -60,10 +61,11 @@ public:
         if (now_ns - looked_ns_ >= kLookNs) look(now_ns);
         while (const auto heard = tap_->front()) {
             const auto known = streams_.find(heard->stream_id);
-            if (known != streams_.end()) {
-                const PayloadFormat& format = known->second.formats[heard->frame.payload_type & 0x7f];
-                mix_.push(heard->stream_id, known->second.side, format, heard->frame);
-            }
+            if (known != streams_.end())
+                for_each_audio_frame(heard->frame, known->second.formats,
+                                     [&](const StoredFrame& frame, const PayloadFormat& format) {
+                                         mix_.push(heard->stream_id, known->second.side, format, frame);
+                                     });
             tap_->pop();
         }
         if (over_ns_ != 0 && now_ns - over_ns_ > 2 * LiveMix::kDelayNs) return std::nullopt;

@@ -56,6 +56,12 @@ constexpr KnownCodec kCodecs[] = {
     {"opus", Encoding::opus, 0, 48000},
     {"CN", Encoding::comfort_noise},
     {"GSM", Encoding::gsm, 0, 8000},
+    {"AMR", Encoding::amr, 0, 8000},
+    {"AMR-WB", Encoding::amr_wb, 0, 16000},
+    {"G723", Encoding::g723, 0, 8000},
+    {"iLBC", Encoding::ilbc, 0, 8000},
+    {"SPEEX", Encoding::speex},
+    {"red", Encoding::redundancy},
     {"G726-16", Encoding::g726, 2, 8000},
     {"G726-24", Encoding::g726, 3, 8000},
     {"G726-32", Encoding::g726, 4, 8000},
@@ -76,6 +82,9 @@ PayloadFormat format_of(const PayloadMapping& mapping) {
     format.sample_bits = known->sample_bits;
     if (known->clock_rate_hz != 0) format.clock_rate_hz = known->clock_rate_hz;
     if (known->encoding == Encoding::l16 && mapping.channels != 0) format.channels = mapping.channels;
+    // Interleaving, robust sorting and CRCs imply octet alignment (RFC 4867 §8.1).
+    for (const std::string_view aligned : {"octet-align=1", "interleaving=", "robust-sorting=1", "crc=1"})
+        if (mapping.format.find(aligned) != std::string::npos) format.octet_aligned = true;
     return format;
 }
 
@@ -86,6 +95,7 @@ void add_static_types(PayloadTable& table) {
     table[11] = {Encoding::l16, 44100, 1};
     table[2] = {Encoding::g726, 8000, 1, 4};  // G721 in RFC 1890, its number was never given to another
     table[3] = {Encoding::gsm, 8000, 1};
+    table[4] = {Encoding::g723, 8000, 1};
     table[9] = {Encoding::g722, 8000, 1};
     table[13].encoding = Encoding::comfort_noise;
     table[18] = {Encoding::g729, 8000, 1};

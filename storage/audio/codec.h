@@ -23,7 +23,13 @@ enum class Encoding : std::uint8_t {
     gsm,            // GSM 06.10 full rate
     g729,           // ITU-T G.729, Annexes A and B
     opus,           // RFC 6716, RFC 7587; mixed to one channel by its decoder
+    amr,            // 3GPP TS 26.071, RFC 4867
+    amr_wb,         // ITU-T G.722.2, RFC 4867
+    g723,           // ITU-T G.723.1
+    ilbc,           // RFC 3951, RFC 3952
+    speex,          // RFC 5574
     comfort_noise,  // RFC 3389: tells how loud the silence is that follows
+    redundancy,     // RFC 2198: frames of other payload types, those of before once more
     silence,        // telephone events, and what cannot be decoded: rendered as silence
 };
 
@@ -32,6 +38,7 @@ struct PayloadFormat {
     std::uint32_t clock_rate_hz = 8000;  // RTP clock
     std::uint8_t channels = 1;           // interleaved; mixed to one by decode()
     std::uint8_t sample_bits = 0;        // G.726 only: 2 to 5
+    bool octet_aligned = false;          // AMR and AMR-WB only
 
     [[nodiscard]] bool audible() const { return encoding < Encoding::comfort_noise; }
     // Of what is decoded. A multiple of the clock, which is 8 kHz for G.722 by an old mistake (RFC 3551 §4.5.2).

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// spandsp: G.722, G.726, GSM, the concealment of losses for these and G.711 and L16; bcg729: G.729; libopus: Opus.
+// spandsp: G.722, G.726, GSM, the concealment of losses for all but G.729 and Opus; bcg729: G.729; libopus: Opus;
+// libavcodec: av_decoder.cc.
 #include "storage/audio/decoder.h"
 
 #include <algorithm>
@@ -12,6 +13,8 @@ extern "C" {
 }
 #include <opus/opus.h>
 #include <spandsp.h>
+
+#include "storage/audio/av_decoder.h"
 
 namespace spantape {
 namespace {
@@ -231,6 +234,7 @@ std::unique_ptr<Decoder> make_codec(const PayloadFormat& format) {
         case Encoding::gsm:
             return std::make_unique<Gsm>();
         default:
+            if (is_av_codec(format.encoding)) return make_av_decoder(format);
             return std::make_unique<Stateless>(format);
     }
 }
@@ -258,6 +262,12 @@ std::size_t frame_samples(const PayloadFormat& format, std::span<const std::uint
         }
         case Encoding::opus:
             return opus_samples(payload);
+        case Encoding::amr:
+        case Encoding::amr_wb:
+        case Encoding::g723:
+        case Encoding::ilbc:
+        case Encoding::speex:
+            return av_frame_samples(format, payload);
         default:
             return decoded_samples(format, payload.size());
     }

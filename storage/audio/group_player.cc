@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "storage/audio/redundancy.h"
+
 namespace spantape {
 namespace {
 
@@ -62,10 +64,16 @@ void GroupPlayer::read_chunk(Flow& flow, const FrameVisitor& visit) {
 void GroupPlayer::play_one_flow() {
     Flow& flow = flows_.front();
     bool past = false;
-    read_chunk(flow, [&](const StoredFrame& frame) {
-        past = past || !playout_.push(frame, flow.table[frame.payload_type & 0x7f]);
-    });
+    read_chunk(flow, [&](const StoredFrame& frame) { past = past || !push(frame, flow.table); });
     if (past || flow.ended) finish();
+}
+
+bool GroupPlayer::push(const StoredFrame& frame, const PayloadTable& table) {
+    bool before_end = true;
+    for_each_audio_frame(frame, table, [&](const StoredFrame& each, const PayloadFormat& format) {
+        before_end = playout_.push(each, format) && before_end;
+    });
+    return before_end;
 }
 
 void GroupPlayer::join_flows() {
@@ -84,7 +92,7 @@ void GroupPlayer::join_flows() {
     if (earliest == nullptr) return finish();
     OwnedFrame& owned = earliest->frames.front();
     owned.frame.payload = owned.payload;
-    if (!playout_.push(owned.frame, earliest->table[owned.frame.payload_type & 0x7f])) return finish();
+    if (!push(owned.frame, earliest->table)) return finish();
     earliest->frames.pop_front();
 }
 

@@ -46,6 +46,7 @@ private:
         : side_(group.side), copy_(group.copy), playout_(start_ns, stop_ns) {}
     void step();
     void read_chunk(Flow& flow, const FrameVisitor& visit);
+    bool push(const StoredFrame& frame, const PayloadTable& table);
     void play_one_flow();
     void join_flows();
     void finish();

@@ -8,6 +8,7 @@
 
 #include "storage/audio/codec.h"
 #include "storage/audio/mix.h"
+#include "storage/audio/redundancy.h"
 #include "storage/audio/relay.h"
 #include "storage/audio/ticks.h"
 
@@ -39,7 +40,9 @@ Result<std::uint32_t> rate_of(ChunkSource& chunks, const RecordedStream& recorde
     if (!stream) return std::unexpected(stream.error());
     std::uint32_t rate_hz = kNarrowHz;
     const auto visit = [&](const StoredFrame& frame) {
-        rate_hz = std::max(rate_hz, rate_for(table[frame.payload_type & 0x7f]));
+        for_each_audio_frame(frame, table, [&](const StoredFrame&, const PayloadFormat& format) {
+            rate_hz = std::max(rate_hz, rate_for(format));
+        });
     };
     while ((*stream)->next(visit) != StreamChunks::Step::end && rate_hz < offered_hz) {
     }

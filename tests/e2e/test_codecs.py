@@ -4,6 +4,7 @@
 import array
 import ctypes
 import math
+import random
 import subprocess
 from dataclasses import dataclass
 
@@ -38,6 +39,8 @@ class Codec:
     rate: int = 8000
     payload_type: int = 96
     least_db: float = 90  # of the WAV against ffmpeg's samples
+    packet_s: float = 0.02
+    fmtp: str = ""
 
     clock = 8000
     wav_rate = property(lambda self: self.rate)
@@ -107,7 +110,83 @@ class Opus(Codec):
         return ffmpeg(self.files[tuple(payloads)], "-flags2", "+skip_manual", "-c:a", "opus", "-i", "-", *pcm(self.rate))
 
 
+class Speex(Opus):
+    """Ogg too, whose pages ffmpeg fills with packets as libspeex gives them."""
+
+    def __init__(self, rate):
+        Codec.__init__(self, f"speex-{rate}", f"SPEEX/{rate}", ["-c:a", "libspeex", "-f", "ogg"], [], 0, rate=rate,
+                       payload_type=97, least_db=60)
+        self.clock = rate
+        self.files = {}
+
+    def decoded(self, payloads):
+        return ffmpeg(self.files[tuple(payloads)], "-c:a", "speex", "-i", "-", *pcm(self.rate))
+
+
+class G7231(Codec):
+    """In a WAV file, frame behind frame."""
+
+    def __init__(self):
+        super().__init__("g723", "G723/8000", ["-c:a", "g723_1", "-b:a", "6300", "-f", "wav"],
+                         ["-f", "g723_1"], 24, payload_type=4, packet_s=0.03)
+
+    def payloads(self, samples):
+        file = ffmpeg(samples, *pcm(self.rate), "-i", "-", *self.encoder)
+        stream = file[file.index(b"data") + 8:]
+        return [stream[at:at + 24] for at in range(0, len(stream) // 24 * 24, 24)]
+
+
+class AnyBits(Codec):
+    """Codecs that nothing here encodes: any bits decode to something. head: of ffmpeg's file of them."""
+
+    def __init__(self, name, rtpmap, head, frame, pack, **more):
+        super().__init__(name, rtpmap, [], [], 0, least_db=50, **more)
+        self.head, self.frame, self.pack = head, frame, pack
+
+    def payloads(self, samples):
+        chance = random.Random(self.name + str(len(samples)) + str(samples[:99]))
+        # Of speech the loudness is low.
+        self.frames = getattr(self, "frames", {})
+        frames = [self.frame(chance) for _ in range(round(PACKETS * 0.02 / self.packet_s))]
+        payloads = [self.pack(frame) for frame in frames]
+        self.frames[tuple(payloads)] = frames
+        return payloads
+
+    def decoded(self, payloads):
+        kind = {b"#!AMR\n": "amr", b"#!AMR-WB\n": "amr"}.get(self.head, "ilbc")
+        return ffmpeg(self.head + b"".join(self.frames[tuple(payloads)]), "-f", kind, "-i", "-", *pcm(self.rate))
+
+
+def amr_frame(mode, bits):
+    """As in a file (RFC 4867 §5.3): a byte that names the mode, the bits, and zeros to a whole byte."""
+    def make(chance):
+        value = chance.getrandbits(bits) << (-bits % 8)
+        return bytes([mode << 3 | 4]) + value.to_bytes((bits + 7) // 8, "big")
+    return make
+
+
+def packed(bits):
+    """RFC 4867 §4.3: no octet boundaries."""
+    def make(frame):
+        body = int.from_bytes(frame[1:], "big") >> (-bits % 8)
+        text = f"{15:04b}0{frame[0] >> 3:04b}1{body:0{bits}b}"
+        text += "0" * (-len(text) % 8)
+        return int(text, 2).to_bytes(len(text) // 8, "big")
+    return make
+
+
+def on_octets(frame):
+    """RFC 4867 §4.4."""
+    return bytes([0xF0, frame[0]]) + frame[1:]
+
+
 CODECS = [
+    Speex(8000), Speex(16000), G7231(),
+    AnyBits("amr-122", "AMR/8000", b"#!AMR\n", amr_frame(7, 244), packed(244)),
+    AnyBits("amr-475-octets", "AMR/8000", b"#!AMR\n", amr_frame(0, 95), on_octets, fmtp="octet-align=1;mode-set=0"),
+    AnyBits("amr-wb-1265", "AMR-WB/16000", b"#!AMR-WB\n", amr_frame(2, 253), packed(253), rate=16000),
+    AnyBits("ilbc-20", "iLBC/8000", b"#!iLBC20\n", lambda chance: chance.randbytes(38), bytes, fmtp="mode=20"),
+    AnyBits("ilbc-30", "iLBC/8000", b"#!iLBC30\n", lambda chance: chance.randbytes(50), bytes, packet_s=0.03),
     G729(),
     Opus(),
     Codec("g722", "G722/8000", ["-c:a", "g722", "-f", "g722"], ["-f", "g722"], 160, rate=16000, payload_type=9),
@@ -128,6 +207,8 @@ class CodedCall(short_call.ShortCall):
         plain = super()._sdp(side)
         kind = self.codec.payload_type
         described = f"a=rtpmap:{kind} {self.codec.rtpmap}\r\n" if self.described else ""
+        if self.codec.fmtp:
+            described += f"a=fmtp:{kind} {self.codec.fmtp}\r\n"
         return plain.replace("RTP/AVP 0", f"RTP/AVP {kind}").replace("a=rtpmap:0 PCMU/8000\r\n", described)
 
     def media(self):
@@ -135,8 +216,8 @@ class CodedCall(short_call.ShortCall):
             for number, payload in enumerate(self.payloads[side]):
                 if payload is None:
                     continue
-                at = short_call.MEDIA_BEGIN + 0.02 * number
-                timestamp = number * self.codec.clock // 50
+                at = short_call.MEDIA_BEGIN + self.codec.packet_s * number
+                timestamp = round(number * self.codec.packet_s * self.codec.clock)
                 data = wire.rtp_bytes(self.codec.payload_type, 100 + number, timestamp, short_call.SSRCS[side], payload,
                                       number == 0)
                 yield short_call.Datagram(at, self._at(side), self._at(other), data, False)
@@ -209,3 +290,30 @@ def test_a_call_is_heard_as_ffmpeg_hears_it(tmp_path, codec):
 def test_a_static_number_needs_no_rtpmap(tmp_path, codec):
     payloads = {side: codec.payloads(sound) for side, sound in tones(codec.rate).items()}
     check_call(codec, payloads, tmp_path, described=False)
+
+
+class RedundantCall(CodedCall):
+    """RFC 2198: each packet carries the µ-law of the one before once more."""
+
+    def __init__(self, sounds):
+        payloads = {}
+        for side, sound in sounds.items():
+            frames = [audio.encode_ulaw(array.array("h", sound[at:at + 320])) for at in range(0, len(sound), 320)]
+            payloads[side] = [bytes([0]) + frame if before is None else
+                              bytes([0x80, 160 >> 6, (160 << 2 | len(before) >> 8) & 0xFF, len(before), 0]) + before + frame
+                              for before, frame in zip([None, *frames], frames)]
+            payloads[side] = [None if number % 5 == 3 else payload for number, payload in enumerate(payloads[side])]
+        codec = Codec("red", "red/8000", [], [], 0, payload_type=121, fmtp="0/0")
+        super().__init__(codec, payloads)
+
+    def _sdp(self, side):
+        return super()._sdp(side).replace("RTP/AVP 121", "RTP/AVP 121 0")
+
+
+def test_what_redundancy_repeats_is_not_lost(tmp_path):
+    sounds = tones(8000)
+    recording, wav = recorded(RedundantCall(sounds), tmp_path)
+    assert all(stream["lost"] >= PACKETS // 5 - 1 for stream in recording["streams"])
+    for channel, side in zip(wav.channels, ("device", "far")):
+        wanted = audio.decode(0, audio.encode_ulaw(array.array("h", sounds[side])))
+        assert channel.find(wanted[:-640]) >= 0, side

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// Hostile frames into the playout and its decoders (static types for G.722, GSM, G.729): any sequence numbers,
+// Hostile frames into the playout and its decoders (static types for G.722, G.723.1, GSM, G.729): any sequence numbers,
 // timestamps, arrivals, payload types, lengths and contents. The input is a list of records of 12 bytes and their
 // payload lengths' worth of bytes. The length of what is rendered must come out right whatever happens.
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include "storage/audio/codec.h"
 #include "storage/audio/live_mix.h"
 #include "storage/audio/recording_audio.h"
+#include "storage/audio/redundancy.h"
 
 namespace spantape {
 namespace {
@@ -89,7 +90,8 @@ Recording recording_of_four_streams() {
         stream.payloads = {{96, "L16", 16000, 1, ""},     {97, "L16", 8000, 2, ""},
                            {98, "PCMU", 11025, 1, ""},    {99, "G726-16", 8000, 1, ""},
                            {100, "G726-40", 8000, 1, ""}, {102, "AAL2-G726-24", 8000, 1, ""},
-                           {111, "opus", 48000, 2, ""},   {101, "telephone-event", 8000, 1, ""}};
+                           {111, "opus", 48000, 2, ""},   {121, "red", 8000, 1, ""},
+                           {104, "AMR-WB", 16000, 1, ""}, {101, "telephone-event", 8000, 1, ""}};
         recording.streams.push_back(stream);
     }
     return recording;
@@ -117,8 +119,10 @@ void listen(const std::vector<FuzzFrame>& frames) {
         constexpr TimeNs kMargin = 60 * kNsPerSecond;
         if (each.frame.arrival_ns < kStart - kMargin || each.frame.arrival_ns > kStart + kMargin) continue;
         now_ns = std::max(now_ns, each.frame.arrival_ns);
-        mix.push(static_cast<std::uint64_t>(each.stream), each.stream == 3 ? Side::far : Side::device,
-                 formats[each.frame.payload_type & 0x7f], each.frame);
+        for_each_audio_frame(each.frame, formats, [&](const StoredFrame& frame, const PayloadFormat& format) {
+            mix.push(static_cast<std::uint64_t>(each.stream), each.stream == 3 ? Side::far : Side::device, format,
+                     frame);
+        });
         if (!mix.render(now_ns)) std::abort();
     }
 }

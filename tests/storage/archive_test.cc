@@ -273,7 +273,7 @@ TEST_F(ArchiveTest, ErasingTakesTheCopiesOrSaysWhichAreLeft) {
 
 TEST_F(ArchiveTest, AnExportThatLacksSomethingIsKnown) {
     EXPECT_EQ(*missing_from_export(source(), recording(1)), "");
-    recording(1).streams[0].payloads[0].encoding = "G723";
+    recording(1).streams[0].payloads[0].encoding = "EVS";
     EXPECT_NE(missing_from_export(source(), recording(1))->find("exported as silence"), std::string::npos);
     recording(1).streams[0].payloads[0].encoding = "telephone-event";
     EXPECT_EQ(*missing_from_export(source(), recording(1)), "");
@@ -475,7 +475,7 @@ TEST_F(ArchiverTest, WhatIsLockedOrChangedBetweenCopyAndPurgeStays) {
 TEST_F(ArchiverTest, WhatTheCopyLacksIsNotTakenFromTheStore) {
     action_.mode = ArchiveMode::move;
     set();
-    recording(1).streams[1].payloads[0].encoding = "G723";
+    recording(1).streams[1].payloads[0].encoding = "EVS";
     put(recording(1));
     EXPECT_EQ(run(), all());
     EXPECT_TRUE(*store_.index->recording(1));

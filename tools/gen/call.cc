@@ -143,7 +143,9 @@ GenCall::GenCall(const GenOptions& options, std::uint32_t call_number, TimeNs fi
                         rtp_peer(kCallerNetwork, number, 20000), answer_ns + kMediaNs)} {
     const bool has_bye = chance(options.seed, 2 * number, 0, 2) * 100 >= options.no_bye_pct;
     if (has_bye) {
-        const TimeNs media_end = answer_ns + kMediaNs + (options.packets() + 1) * options.ptime_ns();
+        const std::uint32_t packets = options.packets() + 1;
+        const TimeNs media_end =
+            answer_ns + kMediaNs + std::max(options.due_ns(packets, true), options.due_ns(packets, false));
         bye_ns = media_end + kByeNs + static_cast<TimeNs>(options.jitter_ms * kNsPerMs);
     }
     write_messages(options, *this);

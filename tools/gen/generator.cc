@@ -100,7 +100,7 @@ Result<> Generator::packet_due(const Event& event) {
     GenStream& stream = call.streams[event.stream];
     const std::uint32_t next = event.number + 1;
     if (next < options_.packets()) {
-        schedule(Kind::due, stream.first_ns + next * options_.ptime_ns(), &call, next, event.stream);
+        schedule(Kind::due, stream.first_ns + options_.due_ns(next, event.stream == 0), &call, next, event.stream);
     }
     if (plain_) return send_rtp(event);
     if (chance(options_.seed, stream.number, event.number, kLoss) * 100 < options_.loss_pct) {

@@ -25,6 +25,7 @@ struct GenOptions {
     double duplicates_pct = 0;
     double reorder_pct = 0;
     double no_bye_pct = 0;
+    double drift_ppm = 0;  // by which the caller's clock is slow
     std::uint32_t seed = 1;
     std::optional<std::uint32_t> ssrc_base;
     std::optional<double> start_s;   // UNIX time of the first INVITE
@@ -42,6 +43,12 @@ struct GenOptions {
         return codec == Codec::pcmu ? "PCMU" : codec == Codec::pcma ? "PCMA" : "L16";
     }
     [[nodiscard]] TimeNs ptime_ns() const { return ptime_ms * kNsPerMs; }
+    // When a stream's packet is due after its first; of the caller's stream, by its own clock.
+    [[nodiscard]] TimeNs due_ns(std::uint32_t packet, bool of_caller) const {
+        const TimeNs by_the_clock = packet * ptime_ns();
+        if (!of_caller || drift_ppm == 0) return by_the_clock;
+        return by_the_clock + static_cast<TimeNs>(static_cast<double>(by_the_clock) * drift_ppm * 1e-6);
+    }
     [[nodiscard]] std::uint32_t packets() const {
         const auto count = static_cast<std::uint32_t>(seconds * 1000 / ptime_ms + 0.5);
         return count == 0 ? 1 : count;

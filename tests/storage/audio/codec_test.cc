@@ -128,7 +128,8 @@ TEST(PayloadTypes, StaticOnesAreKnownWithoutSdp) {
     EXPECT_EQ(table[9], (PayloadFormat{Encoding::g722, 8000, 1}));
     EXPECT_EQ(table[18], (PayloadFormat{Encoding::g729, 8000, 1}));
     EXPECT_EQ(table[9].sample_rate_hz(), 16000u);
-    EXPECT_FALSE(table[4].audible());
+    EXPECT_EQ(table[4], (PayloadFormat{Encoding::g723, 8000, 1}));
+    EXPECT_FALSE(table[5].audible());
     EXPECT_EQ(table[13].encoding, Encoding::comfort_noise);
     EXPECT_FALSE(table[13].audible());
     EXPECT_FALSE(table[96].audible());

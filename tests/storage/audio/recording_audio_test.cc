@@ -147,7 +147,7 @@ TEST(RecordingAudio, DamagedChunkIsSilenceAndCounted) {
 
 TEST(RecordingAudio, EncodingNotDecodedYetIsSilenceOfFullLength) {
     Frames frames = even_frames(50);
-    for (auto& frame : frames) frame.payload_type = 4;  // G.723
+    for (auto& frame : frames) frame.payload_type = 5;  // DVI4
     FakeChunks chunks;
     Recording recording = recording_of(1.0);
     add_stream(recording, chunks, Side::device, frames);
