@@ -84,6 +84,11 @@ public:
                       .now = [this] { return now(); },
                       .status = [this] { return status(); },
                       .problems = [this] { return problem_sections(problems_.all()); },
+                      .storing_fails_since =
+                          [this] {
+                              const auto failing = problems_.all().find("storage: segments");
+                              return failing == problems_.all().end() ? TimeNs{0} : failing->second.since_ns;
+                          },
                       .redact = [this](const RedactionWindow& window) { return store_work_.redact(window); },
                       .audit = [this](api::AuditEntry&& entry) { audit_.request(std::move(entry)); },
                       .purge = [this](const std::vector<std::uint64_t>& idents,
@@ -426,9 +431,9 @@ private:
                 if (const std::string error = source->error(); !error.empty()) options_.log("warning", error);
         options_.log("info", fmt::format("all sources have ended after {} packets", packets()));
         if (options_.exit_at_end)
-            finish("end_of_capture");
+            finish(std::string(kEndOfCapture));
         else
-            control_.end_all(now(), "end_of_capture");
+            control_.end_all(now(), std::string(kEndOfCapture));
     }
 
     // --- the end: calls end, recordings become durable, servers answer what they owe, the loop stops

@@ -14,9 +14,13 @@ void MediaStreams::tap(std::shared_ptr<LiveTap> tap) { taps_.push_back({std::mov
 // The walk came to this stream: somebody may listen to a session of it.
 void MediaStreams::note_tapped(std::uint32_t slot) {
     Stream& stream = streams_[slot];
-    see_sessions(stream);
+    const auto is_of = [&handle = *stream.handle](std::uint64_t session) {
+        return handle.session_id == session || std::ranges::any_of(handle.sessions, [&](const auto& each) {
+                   return each.load(std::memory_order_acquire) == session;
+               });
+    };
     for (Tapped& tapped : taps_) {
-        if (std::ranges::find(stream.sessions, tapped.tap->session()) == stream.sessions.end()) continue;
+        if (!is_of(tapped.tap->session())) continue;
         stream.tapped = true;
         if (std::ranges::find(tapped.places, slot, &Tapped::Place::slot) == tapped.places.end())
             tapped.places.push_back({slot, 0});

@@ -95,6 +95,8 @@ enum class CallOutcome : std::uint8_t {
 
 class Directory;
 
+inline constexpr std::string_view kEndOfCapture = "end_of_capture";  // of files that are read to their end
+
 // What was decided on a call, and what came of it.
 struct ExplainedCall {
     Recording fields;  // as the schedule saw them
@@ -117,7 +119,7 @@ public:
     // are more: a piece each, for a thread that has decisions to make meanwhile.
     void advance(TimeNs now_ns);
     bool write_due_document();
-    // Ends every call ("end_of_capture", "shutdown"); idle() tells when all recordings are durable.
+    // Ends every call (kEndOfCapture, "shutdown"); idle() tells when all recordings are durable.
     void end_all(TimeNs now_ns, const std::string& reason);
     [[nodiscard]] bool idle() const;
 
@@ -236,6 +238,7 @@ private:
     // recordings.cc
     ActiveRecording* start_recording(Call& call, TimeNs now_ns, bool partial);
     void stop_recording(Call& call, ActiveRecording& recording, TimeNs now_ns);
+    void end_with_its_media(ActiveRecording& recording) const;
     void complete(Call& call, ActiveRecording& recording, bool final);
     void send_late_flushes();
     void stop_all_of(Call& call, TimeNs now_ns);

@@ -192,9 +192,27 @@ void CallControl::stop_recording(Call& call, ActiveRecording& recording, TimeNs 
     std::erase_if(call.recordings, [&](const auto& other) { return other.get() == &recording; });
 }
 
+// The capture ended before the call did, and by its clock, which damage may have put years ahead: then the media
+// timeout would have ended the recording, since no two of its frames are further apart.
+void CallControl::end_with_its_media(ActiveRecording& recording) const {
+    const TimeNs timeout_ns = options_.media_timeout_ns;
+    if (timeout_ns <= 0 || !recording.session) return;
+    TimeNs last_ns = recording.fields.start_ns;
+    std::uint64_t frames = 1;
+    for (const Session::Stream& stream : recording.session->streams) {
+        last_ns = std::max(last_ns, stream.last_ns);
+        frames += stream.counters.stored;
+    }
+    const TimeNs length_ns = std::min(recording.fields.stop_ns, last_ns + timeout_ns) - recording.fields.start_ns;
+    const auto most_frames = static_cast<std::uint64_t>(length_ns / timeout_ns) + 1;
+    recording.fields.stop_ns =
+        recording.fields.start_ns + (frames < most_frames ? static_cast<TimeNs>(frames) * timeout_ns : length_ns);
+}
+
 // Writes the last document. final: its session is over, the writer drains what belongs to it first; otherwise the
 // media goes on for others, and a flush makes sure that this recording's part is on disk.
 void CallControl::complete(Call& call, ActiveRecording& recording, bool final) {
+    if (recording.fields.ended_by == kEndOfCapture) end_with_its_media(recording);
     recording.fields.state = RecordingState::stored;
     Recording last = document(call, recording);
     completing_[last.ident] = last;

@@ -41,6 +41,7 @@ struct FunctionContext {
     std::function<TimeNs()> now;                          // capture clock
     std::function<std::vector<Element>()> status;         // counters of all threads, for APPLIANCESTATUS
     std::function<std::vector<Element>()> problems = {};  // a PROBLEM for each that there is, for SYSTEMSTATUS
+    std::function<TimeNs()> storing_fails_since = {};     // nothing of what is recorded gets to the disk; 0: it does
     // Takes what lies on disk of a window off it; durable when it returns. On the pool.
     std::function<Result<RedactionSummary>(const RedactionWindow&)> redact;
     AuditSink audit;  // may be empty

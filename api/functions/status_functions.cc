@@ -146,14 +146,19 @@ void Functions::channels(const FunctionCall& /*call*/, Done done) {
     const auto& all = context_.control.channels().all();
     Element section{"CHANNELS", {}, {}};
     section.children.reserve(all.size());
-    for (std::size_t i = 0; i < all.size(); ++i)
+    const TimeNs failing_ns = context_.storing_fails_since ? context_.storing_fails_since() : 0;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        Channels::Channel channel = all[i];
+        if (failing_ns != 0 && channel.state != ChannelState::idle)
+            channel = {ChannelState::error, std::max(channel.since_ns, failing_ns)};
         section.children.push_back(
             {"CHANNEL",
              {},
-             {leaf("ID", fmt::to_string(i + 1)), leaf("STATE", std::string(name_of(all[i].state))),
+             {leaf("ID", fmt::to_string(i + 1)), leaf("STATE", std::string(name_of(channel.state))),
               leaf("PLAYBACKEXTENSION", ""), leaf("RECORDINGDEVICEALIAS", ""), leaf("RECORDINGDEVICE", ""),
-              leaf("LASTSTATECHANGE", manual_time(all[i].since_ns)),
-              leaf("LASTSTATECHANGEUNIXTIME", fmt::to_string(all[i].since_ns / kNsPerSecond))}});
+              leaf("LASTSTATECHANGE", manual_time(channel.since_ns)),
+              leaf("LASTSTATECHANGEUNIXTIME", fmt::to_string(channel.since_ns / kNsPerSecond))}});
+    }
     Reply reply;
     reply.body.push_back(leaf("COUNT", fmt::to_string(all.size())));
     reply.body.push_back(std::move(section));

@@ -114,6 +114,36 @@ def test_when_the_index_refuses_writes_the_audio_is_stored_and_indexed_later(por
         disk.close()
 
 
+def channel_states(daemon):
+    with XmlClient(daemon.ports["xml"]) as client:
+        return [channel.findtext("STATE") for channel in client.ask("CHANNELS").root.iter("CHANNEL")]
+
+
+def test_while_nothing_gets_to_the_disk_the_channels_in_use_are_in_error(port, exchange, tmp_path):
+    disk = Disk(tmp_path / "store" / "segments", 8)
+    daemon = programs.Daemon(tmp_path, [f"pcap:{port.inside}"], devices=CONNECTIONS, recording={"channels": 16},
+                             storage={"segment_mib": 2, "reserve": 0})
+    calls = []
+    try:
+        daemon.start()
+        recorded_whole(daemon, exchange, "7810")
+        disk.fill(0)
+        calls = [exchange.call(str(device)) for device in range(7811, 7823)]  # until the segment at hand is full
+        wait_for(daemon, "storage: segments", timeout_s=60)
+        states = channel_states(daemon)
+        assert sorted(set(states)) == ["Error", "Idle"] and states.count("Error") == len(calls)
+        disk.empty()
+        wait_for(daemon, "storage: segments", there=False)
+        programs.wait_until(lambda: channel_states(daemon).count("Recording") == len(calls), 10, "channels that record")
+        for call in calls:
+            call.end()
+        recorded_whole(daemon, exchange, "7830")
+        assert daemon.stop() == 0
+    finally:
+        daemon.kill()
+        disk.close()
+
+
 def test_an_interface_that_is_removed_and_made_again_is_listened_to_again(start_daemon, tmp_path):
     first = network.Port()
     name = first.inside

@@ -412,6 +412,21 @@ TEST_F(CallControlTest, EndAllCompletesEverything) {
     EXPECT_TRUE(control->idle());
 }
 
+TEST_F(CallControlTest, AClockThatDamagePutYearsAheadEndsNoRecordingThen) {
+    establish(1, "a", "1111");
+    const TimeNs began = now;
+    control->end_all(now + TimeNs{100} * 365 * 86'400 * kNsPerSecond, std::string(kEndOfCapture));
+    answer_workers();
+    const Recording document = last_document();
+    answer_writer();
+    EXPECT_TRUE(control->idle());
+    EXPECT_EQ(document.ended_by, kEndOfCapture);
+    std::uint64_t frames = 1;
+    for (const RecordedStream& stream : document.streams) frames += stream.counters.stored;
+    EXPECT_GE(document.stop_ns, began);
+    EXPECT_LE(document.stop_ns - document.start_ns, static_cast<TimeNs>(frames) * 60 * kNsPerSecond);
+}
+
 TEST_F(CallControlTest, KernelDropsDuringARecordingAreInItsLedger) {
     outputs.kernel_drops = 100;
     establish(1, "a", "1111");
