@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "api/control/call_control.h"
+#include "capture/sip/text.h"
 
 namespace spantape {
 
@@ -131,6 +132,19 @@ CallOutcome CallControl::blackout_stop(const DeviceAddress& who, TimeNs offset_n
     return CallOutcome::ok;
 }
 
+// What comes behind a window may carry what was spoken within it once more (RED, RFC 2198; Opus with FEC): for the
+// writer it ends when that is over.
+TimeNs CallControl::behind_repeats(const Session& session, TimeNs to_ns) {
+    constexpr TimeNs kReachNs = 200 * kNsPerMs;
+    const bool repeats = std::ranges::any_of(session.offers, [](const Session::Offer& offer) {
+        return std::ranges::any_of(offer.payloads, [](const PayloadMapping& mapping) {
+            return sip_text::equal_ignoring_case(mapping.encoding, "red") ||
+                   sip_text::equal_ignoring_case(mapping.encoding, "opus");
+        });
+    });
+    return repeats && to_ns < INT64_MAX - kReachNs ? to_ns + kReachNs : to_ns;
+}
+
 // A window begins to act on the session, or has a new beginning. Its workers' streams are named for those that ended.
 // One that begins now has a past part, too: until the writer hears of it, it stores frames that arrived meanwhile.
 std::uint64_t CallControl::impose(Session& session, const CallBlackouts::Window& window) {
@@ -138,6 +152,7 @@ std::uint64_t CallControl::impose(Session& session, const CallBlackouts::Window&
     if (token != 0) ++redacting_[session.id];
     session.blackouts[window.id] = {window.window.from_ns, window.open ? INT64_MAX : window.window.to_ns};
     Blackout command{session.id, window.id, window.window, token, {}};
+    if (!window.window.empty()) command.window.to_ns = behind_repeats(session, window.window.to_ns);
     for (const Session::Stream& stream : session.streams) command.streams.push_back(stream.stream_id);
     outputs_.command_writer(std::move(command));
     return token;
@@ -153,7 +168,8 @@ void CallControl::impose_all(Call& call) {
 
 void CallControl::end_window(Session& session, const CallBlackouts::Window& window) {
     session.blackouts[window.id] = window.window;
-    outputs_.command_writer(EndBlackout{session.id, window.id, window.window.to_ns});
+    const TimeNs to_ns = window.window.empty() ? window.window.to_ns : behind_repeats(session, window.window.to_ns);
+    outputs_.command_writer(EndBlackout{session.id, window.id, to_ns});
 }
 
 // A call's blackout ends with the call. With nobody else on its media, what is under way of that stays dark.

@@ -268,6 +268,7 @@ private:
         [[nodiscard]] Addressed or_known() const { return {true, call}; }
     };
     [[nodiscard]] Addressed addressed_call(const DeviceAddress& who) const;
+    [[nodiscard]] static TimeNs behind_repeats(const Session& session, TimeNs to_ns);
     std::uint64_t impose(Session& session, const CallBlackouts::Window& window);
     void impose_all(Call& call);
     void end_window(Session& session, const CallBlackouts::Window& window);

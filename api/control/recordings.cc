@@ -193,7 +193,8 @@ void CallControl::stop_recording(Call& call, ActiveRecording& recording, TimeNs 
 }
 
 // The capture ended before the call did, and by its clock, which damage may have put years ahead: then the media
-// timeout would have ended the recording, since no two of its frames are further apart.
+// timeout would have ended the recording, since no two of its frames are further apart. Its streams
+// are over and counted.
 void CallControl::end_with_its_media(ActiveRecording& recording) const {
     const TimeNs timeout_ns = options_.media_timeout_ns;
     if (timeout_ns <= 0 || !recording.session) return;
@@ -212,7 +213,7 @@ void CallControl::end_with_its_media(ActiveRecording& recording) const {
 // Writes the last document. final: its session is over, the writer drains what belongs to it first; otherwise the
 // media goes on for others, and a flush makes sure that this recording's part is on disk.
 void CallControl::complete(Call& call, ActiveRecording& recording, bool final) {
-    if (recording.fields.ended_by == kEndOfCapture) end_with_its_media(recording);
+    if (final && recording.fields.ended_by == kEndOfCapture) end_with_its_media(recording);
     recording.fields.state = RecordingState::stored;
     Recording last = document(call, recording);
     completing_[last.ident] = last;

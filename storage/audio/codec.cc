@@ -82,9 +82,13 @@ PayloadFormat format_of(const PayloadMapping& mapping) {
     format.sample_bits = known->sample_bits;
     if (known->clock_rate_hz != 0) format.clock_rate_hz = known->clock_rate_hz;
     if (known->encoding == Encoding::l16 && mapping.channels != 0) format.channels = mapping.channels;
-    // Interleaving, robust sorting and CRCs imply octet alignment (RFC 4867 §8.1).
-    for (const std::string_view aligned : {"octet-align=1", "interleaving=", "robust-sorting=1", "crc=1"})
-        if (mapping.format.find(aligned) != std::string::npos) format.octet_aligned = true;
+    if (known->encoding == Encoding::amr || known->encoding == Encoding::amr_wb) {
+        format.octet_aligned = mapping.format.find("octet-align=1") != std::string::npos;
+        // What makes another payload of it (RFC 4867 §8.1), and several channels: hardly ever seen.
+        for (const std::string_view other : {"interleaving=", "robust-sorting=1", "crc=1"})
+            if (mapping.format.find(other) != std::string::npos) format.encoding = Encoding::silence;
+        if (mapping.channels > 1) format.encoding = Encoding::silence;
+    }
     return format;
 }
 

@@ -4,9 +4,9 @@
 #include "storage/audio/live_mix.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
+#include "storage/audio/saturated.h"
 #include "storage/audio/ticks.h"
 
 namespace spantape {
@@ -14,12 +14,6 @@ namespace {
 
 constexpr TimeNs kRoundingNs = kNsPerMs;   // frames that are no further apart follow one another
 constexpr std::size_t kMostWaiting = 200;  // frames of one stream; seconds of it
-
-std::int16_t saturated(std::int32_t value) {
-    constexpr std::int32_t kLeast = std::numeric_limits<std::int16_t>::min();
-    constexpr std::int32_t kMost = std::numeric_limits<std::int16_t>::max();
-    return static_cast<std::int16_t>(std::clamp(value, kLeast, kMost));
-}
 
 }  // namespace
 

@@ -4,10 +4,10 @@
 #include "storage/audio/mix.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "capture/base/address.h"
+#include "storage/audio/saturated.h"
 #include "storage/audio/ticks.h"
 
 namespace spantape {
@@ -15,12 +15,6 @@ namespace {
 
 // A copy takes over only in a hole wider than this on both sides: its delay is not known, and the seam is heard.
 constexpr TimeNs kCopyMarginNs = 500 * kNsPerMs;
-
-std::int16_t saturated(std::int32_t value) {
-    constexpr std::int32_t kLeast = std::numeric_limits<std::int16_t>::min();
-    constexpr std::int32_t kMost = std::numeric_limits<std::int16_t>::max();
-    return static_cast<std::int16_t>(std::clamp(value, kLeast, kMost));
-}
 
 // The same for the same place, so that the same recording gives the same file every time.
 std::int32_t noise_at(std::int64_t position, std::int32_t peak) {

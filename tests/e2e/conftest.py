@@ -7,6 +7,7 @@ import pytest
 
 from support import network, phones, programs
 from support.clients import Subscriber, WebClient, XmlClient
+from support.dark import noise
 
 
 def pytest_report_header():
@@ -40,6 +41,15 @@ def exchange(port):
     office = phones.Exchange(port)
     yield office
     office.close()
+
+
+@pytest.fixture
+def noisy(exchange):
+    """An exchange, of this test and others, no two packets of whose audio are alike."""
+    before = exchange.audio
+    exchange.audio = noise()
+    yield exchange
+    exchange.audio = before
 
 
 @pytest.fixture(scope="module")

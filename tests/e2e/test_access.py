@@ -236,6 +236,26 @@ def test_a_user_hears_of_the_calls_of_his_groups_alone(daemon, people, exchange)
     assert b"<DEVICEID>7001</DEVICEID>" in text and b"7002" not in text
 
 
+def test_a_user_listens_to_the_calls_of_his_groups_alone(daemon, people, exchange):
+    def listen(device, user):
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.ports["webapi"], timeout=20)
+        connection.request("HEAD", f"/live/{device}", headers={"Authorization": people[user]} if user else {})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    everything = Subscriber(daemon.ports["events"])
+    for device, alice in (("7002", 403), ("7001", 200)):
+        call = exchange.call(device)
+        everything.wait_type("RECORDINGSTARTED", device)
+        assert listen(device, "alice") == alice
+        assert listen(device, "bob") == 200
+        assert listen(device, "dave") == 403 and listen(device, None) == 401
+        call.end()
+        everything.wait_type("RECORDINGUPDATE", device)
+    everything.close()
+
+
 def test_pages_beside_the_api_need_a_user_who_may_see_the_state(daemon, people):
     def metrics(authorization):
         connection = http.client.HTTPConnection("127.0.0.1", daemon.ports["webapi"], timeout=20)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from support import audio, programs
-from support.dark import check_dark, noise, recording_of, segments
+from support.dark import check_dark, recording_of, segments
 
 HOLD_BACK_S = 4
 
@@ -22,15 +22,6 @@ def daemon(request, directory, port):
     appliance.start()
     yield appliance
     appliance.kill()
-
-
-@pytest.fixture
-def noisy(exchange):
-    """An exchange, of this test and others, no two packets of whose audio are alike."""
-    before = exchange.audio
-    exchange.audio = noise()
-    yield exchange
-    exchange.audio = before
 
 
 def finished(call, events):

@@ -2,6 +2,8 @@
 """Live monitoring, GET /live/DEVICEID: every packet of a running call is heard, soon, and no blackout."""
 
 import http.client
+import json
+import random
 import socket
 import struct
 import threading
@@ -10,7 +12,8 @@ import time
 import pytest
 
 from support import audio, programs
-from support.dark import noise, recording_of
+from support.dark import recording_of
+from test_dtmf import CARD, tone, tone_span
 
 RATE = 8000
 
@@ -24,14 +27,6 @@ def daemon(request, directory, port):
     appliance.start()
     yield appliance
     appliance.kill()
-
-
-@pytest.fixture
-def noisy(exchange):
-    before = exchange.audio
-    exchange.audio = noise()
-    yield exchange
-    exchange.audio = before
 
 
 class Listener:
@@ -149,3 +144,69 @@ def test_where_nothing_is_recorded_there_is_nothing_to_hear(noisy, web, xml, eve
     status, _, body = web.http("GET", "/live/7403")
     assert status == 404 and b"nothing is recorded there now" in body
     assert xml.ask("LIVE", DEVICEID="7403").code == 49
+
+
+def test_masked_digits_are_not_heard(request, daemon, exchange, events):
+    if "plain" in request.node.name:
+        pytest.skip("with mask_dtmf")
+    codes = bytes((code & 0x8F) | (0x20 + (code & 0x20)) for code in range(256))
+    sound = [bytearray(random.randbytes(10 * 8000).translate(codes)) for _ in range(2)]
+    for number, digit in enumerate(CARD):
+        begin, end = tone_span(number)
+        sound[0][begin:end] = tone(digit)
+    call = exchange.call("7404", sound=[bytes(each) for each in sound])
+    events.wait_type("RECORDINGSTARTED", "7404")
+    listener = Listener(daemon.ports["webapi"], "7404")
+    began = time.time()
+    time.sleep(4)
+    call.end()
+    listener.thread.join(10)
+    spans = [tone_span(number) for number in range(len(CARD))]
+    sent = list(enumerate(call.sent["far"]))
+    digits = [p for n, p in sent if any(160 * (n + 1) > begin and 160 * n < end for begin, end in spans)]
+    others = [p for n, p in sent if began + 0.3 < p.time < began + 3.5
+              and all(160 * (n + 1) + 800 <= begin or 160 * n >= end + 800 for begin, end in spans)]
+    assert len(digits) >= 5 * len(CARD) and len(others) > 20
+    assert all(listener.lag("far", p) is None for p in digits)
+    assert sum(listener.lag("far", p) is None for p in others) <= 2
+
+
+def test_who_listened_is_in_the_audit_log_and_fifty_may_at_once(noisy, daemon, web, events):
+    call = noisy.call("7405")
+    events.wait_type("RECORDINGSTARTED", "7405")
+    listeners = [Listener(daemon.ports["webapi"], "7405") for _ in range(50)]
+    assert all(listener.response.status == 200 for listener in listeners)
+    status, _, body = web.http("GET", "/live/7405")
+    assert status == 503 and b"too many listen already" in body
+    for listener in listeners:
+        listener.close()
+        listener.thread.join(10)
+    programs.wait_until(lambda: web.http("HEAD", "/live/7405")[0] == 200, 10, "room for a listener")
+
+    call.end()
+    ident = int(events.wait_type("RECORDINGUPDATE", "7405", 15).data["RECORDID"])
+
+    def noted():
+        with open(f"{daemon.store}/log/audit.jsonl", encoding="utf-8") as file:
+            return sum("LIVE" in (line.get("what"), line.get("function")) and ident in line.get("recordings", [])
+                       for line in map(json.loads, file))
+
+    programs.wait_until(lambda: noted() >= 50, 10, "the audit lines of LIVE")
+
+
+def test_who_does_not_read_harms_nobody(noisy, daemon, xml, events):
+    call = noisy.call("7406")
+    events.wait_type("RECORDINGSTARTED", "7406")
+    idle = socket.create_connection(("127.0.0.1", daemon.ports["webapi"]), 20)
+    idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    idle.sendall(b"GET /live/7406 HTTP/1.1\r\nHost: x\r\n\r\n")
+    time.sleep(2)
+    listener = Listener(daemon.ports["webapi"], "7406")
+    began = time.time()
+    time.sleep(2)
+    assert xml.ask("TEST").code == 20
+    call.end()
+    listener.thread.join(10)
+    idle.close()
+    heard = [p for p in call.sent["far"] if began + 0.3 < p.time < began + 1.5]
+    assert len(heard) > 40 and sum(listener.lag("far", p) is None for p in heard) <= 2

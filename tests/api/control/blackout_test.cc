@@ -57,6 +57,19 @@ TEST_F(BlackoutTest, FromStartToStopTheWriterStoresNothingAndEventsMarkTheEdges)
     EXPECT_NE(to_public_json(last_document()).find("\"blackouts\":[{\"from\":"), std::string::npos);
 }
 
+TEST_F(BlackoutTest, WhatMayCarryItOnceMoreIsDarkToo) {
+    for (const char* encoding : {"red", "OPUS"}) {
+        sip(SipCallMedia{1, {{CallParty::caller, kCaller, {{111, encoding, 48000, 2, ""}}, false, false}}});
+        black();
+        const TimeNs from_ns = now;
+        pass(5);
+        resume();
+        EXPECT_EQ(last<EndBlackout>().to_ns, now + 200 * kNsPerMs) << encoding;
+        EXPECT_EQ(last_document().blackouts.back(), (BlackoutWindow{from_ns, now}));
+        pass(5);
+    }
+}
+
 TEST_F(BlackoutTest, NegativeOffsetsReachIntoThePastAndAwaitIt) {
     const auto started = black(-7);
     EXPECT_NE(started.token, 0u);

@@ -427,6 +427,17 @@ TEST_F(CallControlTest, AClockThatDamagePutYearsAheadEndsNoRecordingThen) {
     EXPECT_LE(document.stop_ns - document.start_ns, static_cast<TimeNs>(frames) * 60 * kNsPerSecond);
 }
 
+TEST_F(CallControlTest, RecordingsOfOneMediaThatTheEndOfACaptureEndsAreAsLongAsIt) {
+    restart({.device_match = {"[12]+"}, .channels = 4});
+    establish(1, "1111", "2222");  // one on each phone
+    bound(1, 500, CallParty::caller);
+    pass(6000);
+    control->end_all(now, std::string(kEndOfCapture));
+    const Recording first = last_document();  // its media goes on for the other
+    EXPECT_EQ(first.ended_by, kEndOfCapture);
+    EXPECT_EQ(first.stop_ns, now);
+}
+
 TEST_F(CallControlTest, KernelDropsDuringARecordingAreInItsLedger) {
     outputs.kernel_drops = 100;
     establish(1, "a", "1111");

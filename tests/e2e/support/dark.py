@@ -8,9 +8,6 @@ import random
 from support import audio, programs
 
 
-JITTER_S = 0.1  # of a sender that shares its CPUs with the recorder
-
-
 def noise(seconds=30):
     """Audio of both sides no two packets of which are alike: each can be looked for on the disk."""
     # Loud codes alone: none of them is silence.
@@ -40,12 +37,11 @@ def check_dark(call, wav, disk, recording_time, begin, end):
         for packet in inside:
             assert packet.payload not in disk, f"{side} {packet.time - begin} s into the blackout is on the disk"
         assert all(packet.payload in disk for packet in outside[:-2])
-        matched, compared, missed = audio.match_packets(wav, side, outside, recording_time, jitter_s=JITTER_S)
+        matched, compared, missed = audio.match_packets(wav, side, outside, recording_time, jitter_s=0.1)
         assert compared > 20 and matched == compared, [p.time - begin for p in missed]
         channel = wav.channels[0 if side == "device" else 1]
-        # What was spoken before it may be heard late, by no more than the packets around it.
-        first = round((begin + JITTER_S - recording_time) * wav.rate)
-        last = round((end - JITTER_S - recording_time) * wav.rate)
+        first = round((begin + 0.06 - recording_time) * wav.rate)
+        last = round((end - 0.06 - recording_time) * wav.rate)
         heard = [place for place in range(first, last) if any(channel[2 * place:2 * place + 2])]
         assert not heard, (f"{side} is not silent in the blackout: {len(heard)} samples from "
                            f"{heard[0] / wav.rate + recording_time - begin:.3f} s after its begin on")

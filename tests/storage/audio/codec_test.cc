@@ -135,6 +135,18 @@ TEST(PayloadTypes, StaticOnesAreKnownWithoutSdp) {
     EXPECT_FALSE(table[96].audible());
 }
 
+TEST(PayloadTypes, FormsOfAmrThatAreNotReadAreSilence) {
+    const auto format = [](const char* parameters, std::uint8_t channels = 1) {
+        return payload_table(std::vector<PayloadMapping>{{96, "AMR", 8000, channels, parameters}})[96];
+    };
+    EXPECT_TRUE(format("mode-set=0,2; octet-align=1").octet_aligned);
+    EXPECT_FALSE(format("octet-align=0").octet_aligned);
+    EXPECT_TRUE(format("octet-align=0").audible());
+    for (const char* other : {"octet-align=1; crc=1", "interleaving=30", "robust-sorting=1"})
+        EXPECT_FALSE(format(other).audible()) << other;
+    EXPECT_FALSE(format("", 2).audible());
+}
+
 TEST(PayloadTypes, LastMappingOfANumberCounts) {
     const std::vector<PayloadMapping> mappings = {{97, "PCMA", 8000, 1, ""}, {97, "L16", 16000, 2, ""}};
     EXPECT_EQ(payload_table(mappings)[97], (PayloadFormat{Encoding::l16, 16000, 2}));
