@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// AES-256-GCM (NIST SP 800-38D) in place, by OpenSSL. One thread at a time.
+// AES-256-GCM (NIST SP 800-38D) in place, by Intel's multi-buffer library: on processors with vector AES it takes a
+// third of the time that Debian's OpenSSL does. One thread at a time.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "storage/master_key.h"
-
-struct evp_cipher_ctx_st;
 
 namespace spantape {
 
@@ -18,6 +18,7 @@ public:
     using Nonce = std::array<std::uint8_t, 12>;
     using Tag = std::array<std::uint8_t, 16>;
 
+    // Throws std::runtime_error when the processor has no AES instructions.
     SealedBox();
     ~SealedBox();
     SealedBox(const SealedBox&) = delete;
@@ -32,7 +33,8 @@ public:
                             std::span<std::byte> text, const Tag& tag);
 
 private:
-    evp_cipher_ctx_st* context_;
+    struct Work;  // the expanded key, and the state of a message
+    std::unique_ptr<Work> work_;
 };
 
 }  // namespace spantape

@@ -27,14 +27,23 @@ TEST(Crc32c, GivesTheCheckValueOfItsDefinition) {
     EXPECT_EQ(crc32c(zeros), 0x8a9136aau);  // RFC 3720 B.4
 }
 
-TEST(Crc32c, HardwareAndTableAgreeForEveryLengthAndStart) {
-    if (!crc32c_in_hardware()) GTEST_SKIP() << "no SSE4.2 here";
-    std::vector<std::byte> bytes = payload_of(1, 2, 3000);
-    for (std::size_t length = 0; length < bytes.size(); length = length < 70 ? length + 1 : length + 97) {
+// Bit by bit, as the polynomial is written.
+std::uint32_t crc_by_bits(std::span<const std::byte> bytes, std::uint32_t crc) {
+    crc = ~crc;
+    for (const std::byte byte : bytes) {
+        crc ^= static_cast<std::uint32_t>(byte);
+        for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78u : 0);
+    }
+    return ~crc;
+}
+
+TEST(Crc32c, IsRightForEveryLengthAndStart) {
+    const std::vector<std::byte> bytes = payload_of(1, 2, 9000);
+    for (std::size_t length = 0; length < bytes.size(); length = length < 600 ? length + 1 : length + 997) {
         for (std::size_t start = 0; start < 9 && start + length <= bytes.size(); ++start) {
             const auto part = std::span(bytes).subspan(start, length);
             const auto crc = static_cast<std::uint32_t>(start * 77);
-            ASSERT_EQ(crc32c_by_hardware(part, crc), crc32c_by_table(part, crc)) << start << " " << length;
+            ASSERT_EQ(crc32c(part, crc), crc_by_bits(part, crc)) << start << " " << length;
         }
     }
 }
