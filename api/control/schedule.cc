@@ -28,6 +28,11 @@ constexpr Column kColumns[] = {
     {"dnis", [](const Recording& r) -> const std::string& { return r.dnis; }},
 };
 
+// The fields as the index numbers them: the columns, the user fields, then these.
+constexpr std::size_t kFirstUser = std::size(kColumns);
+constexpr std::size_t kAgent = kFirstUser + std::tuple_size_v<decltype(Recording::user)>;
+constexpr std::size_t kGroup = kAgent + 1;
+
 constexpr std::string_view kUser = "user";
 
 // 1 to 15 of "user1" …; 0: another key.
@@ -84,6 +89,7 @@ struct Schedule::Rule {
 
     Result<> set(const std::string& key, const std::string& value);
     bool fits(const ScheduleFacts& facts, std::string* why = nullptr) const;
+    std::vector<ScheduleIndex::Condition> conditions() const;
 
     // The next of the calls that fit: less than two from the exact share at every moment, whatever the share. Each of
     // them has the same chance, also the first after a start.
@@ -168,6 +174,16 @@ bool Schedule::Rule::fits(const ScheduleFacts& facts, std::string* why) const {
     return times.fit(facts.at_ns, why);
 }
 
+std::vector<ScheduleIndex::Condition> Schedule::Rule::conditions() const {
+    std::vector<ScheduleIndex::Condition> all{{kAgent, &agents}, {kGroup, &groups}};
+    for (const auto& [column, patterns] : columns) {
+        const auto at = std::ranges::find(kColumns, column.key, &Column::key);
+        all.push_back({static_cast<std::size_t>(at - std::begin(kColumns)), &patterns});
+    }
+    for (const auto& [index, patterns] : users) all.push_back({kFirstUser + index, &patterns});
+    return all;
+}
+
 Schedule::Schedule() = default;
 Schedule::~Schedule() = default;
 Schedule::Schedule(Schedule&&) noexcept = default;
@@ -190,6 +206,7 @@ Result<Schedule> Schedule::make(const std::vector<RuleText>& rules, const Schedu
         if (auto set = rule.times.set_zone(zone == text.end() ? "" : zone->second); !set)
             return fail("rule '{}': zone {}", name->second, set.error().message);
         rule.decision.rule = rule.name;
+        schedule.index_.add(rule.conditions());
         if (before == nullptr) continue;
         if (const auto old = std::ranges::find_if(before->rules_, same); old != before->rules_.end())
             rule.owed = old->owed, rule.place = old->place;
@@ -198,8 +215,14 @@ Result<Schedule> Schedule::make(const std::vector<RuleText>& rules, const Schedu
 }
 
 ScheduleDecision Schedule::decide(const ScheduleFacts& facts, const std::vector<std::string>& left_out) {
+    index_.start();
+    for (std::size_t at = 0; at < std::size(kColumns); ++at) index_.seen(at, kColumns[at].of(facts.fields));
+    for (std::size_t at = 0; at < facts.fields.user.size(); ++at) index_.seen(kFirstUser + at, facts.fields.user[at]);
+    for (const std::string& agent : facts.agents) index_.seen(kAgent, agent);
+    for (const std::string& group : facts.groups) index_.seen(kGroup, group);
     std::vector<std::string> sampled_out;
-    for (Rule& rule : rules_) {
+    for (const ScheduleIndex::RuleNumber number : index_.rules()) {
+        Rule& rule = rules_[number];
         if (!rule.fits(facts)) continue;
         if (rule.share < kWhole && (std::ranges::find(left_out, rule.name) != left_out.end() || !rule.take())) {
             sampled_out.push_back(rule.name);

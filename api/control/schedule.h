@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/control/schedule_index.h"
 #include "capture/base/clock.h"
 #include "capture/base/result.h"
 #include "storage/recording.h"
@@ -69,6 +70,7 @@ public:
 private:
     struct Rule;
     std::vector<Rule> rules_;
+    ScheduleIndex index_;
 };
 
 }  // namespace spantape

@@ -104,6 +104,18 @@ bool Patterns::fit_any(const std::vector<std::string>& names) const {
     return only_negated_ || std::ranges::any_of(names, [&](const std::string& name) { return fit(name); });
 }
 
+std::vector<Patterns::Beginning> Patterns::beginnings() const {
+    std::vector<Beginning> all;
+    for (const Pattern& pattern : patterns_) {
+        if (pattern.negated) continue;
+        const std::string_view text = pattern.text;
+        const Beginning one{text.substr(0, text.find_first_of("*?")), pattern.plain};
+        if (pattern.expression != nullptr || (one.text.empty() && !one.whole)) return {};
+        all.push_back(one);
+    }
+    return all;
+}
+
 std::string quoted(const std::vector<std::string>& names) {
     std::string text;
     for (const std::string& name : names) text += fmt::format("{}'{}'", text.empty() ? "" : ", ", name);

@@ -27,6 +27,13 @@ public:
     [[nodiscard]] bool fit_any(const std::vector<std::string>& names) const;
     [[nodiscard]] const std::string& text() const { return text_; }
 
+    struct Beginning {
+        std::string_view text;  // never empty, but for a whole value
+        bool whole = false;     // all of the value, not its beginning alone
+    };
+    // What fits begins with one of these; none: it may begin with anything.
+    [[nodiscard]] std::vector<Beginning> beginnings() const;
+
 private:
     struct Pattern {
         std::string text;    // with wildcards, if no expression

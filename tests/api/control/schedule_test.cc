@@ -277,5 +277,70 @@ TEST_F(ScheduleTest, RandomRulesDecideAsAPlainModel) {
     }
 }
 
+// What decide() looks for under the beginnings of what a rule wants, explain() asks rule by rule.
+TEST_F(ScheduleTest, ManyRulesOfAllKindsDecideAsAskedOneByOne) {
+    std::mt19937_64 random(20261129);
+    const auto below = [&](std::uint64_t n) { return std::uniform_int_distribution<std::uint64_t>(0, n - 1)(random); };
+    const auto text = [&] {
+        std::string letters;
+        for (std::uint64_t i = below(4); i > 0; --i) letters += static_cast<char>('a' + below(3));
+        return letters;
+    };
+    const auto patterns = [&] {
+        std::string all;
+        for (std::uint64_t i = 1 + below(3); i > 0; --i) {
+            std::string one = "x" + text();
+            switch (below(7)) {
+                case 0:
+                    one += "*";
+                    break;
+                case 1:
+                    one = "*" + one;
+                    break;
+                case 2:
+                    one.back() = '?';
+                    break;
+                case 3:
+                    one = "/^" + one + "/";
+                    break;
+                case 4:
+                    one.erase(0, 1), one += '*';
+                    break;
+                default:
+                    break;
+            }
+            if (below(5) == 0) one = "!" + one;
+            all += (all.empty() ? "" : ",") + one;
+        }
+        return all;
+    };
+    std::size_t decided = 0;
+    for (int round = 0; round < 300; ++round) {
+        std::vector<RuleText> texts;
+        for (std::uint64_t i = below(40); i > 0; --i) {
+            RuleText rule{{"name", fmt::format("r{}", i)}};
+            for (const char* key : {"device", "gate", "ani", "dnis", "user1", "user15", "agent", "group"})
+                if (below(4) == 0) rule[key] = patterns();
+            texts.push_back(rule);
+        }
+        schedule = {};
+        rules(texts);
+        for (int i = 0; i < 50; ++i) {
+            for (std::string* field :
+                 {&call.device_id, &call.gate, &call.ani, &call.dnis, &call.user[0], &call.user[14]})
+                *field = below(8) == 0 ? "" : "x" + text();
+            agents.clear(), groups.clear();
+            for (std::uint64_t names = below(3); names > 0; --names) agents.push_back("x" + text());
+            for (std::uint64_t names = below(3); names > 0; --names) groups.push_back("x" + text());
+            const auto explained = schedule.explain(facts());
+            const bool any = !explained.empty() && explained.back().second.empty();
+            ASSERT_EQ(deciding(), any ? explained.back().first : "") << "round " << round;
+            decided += any ? 1 : 0;
+        }
+    }
+    EXPECT_GT(decided, 1000u);
+    EXPECT_LT(decided, 14'000u);
+}
+
 }  // namespace
 }  // namespace spantape
