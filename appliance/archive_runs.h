@@ -3,7 +3,7 @@
 // pool make the copy, and has recordings that were moved purged, many at a time. Lives on the control thread.
 //
 // A recording is archived when its media session is over and nothing of a blackout is still to be taken off the disk:
-// from then on no blackout can reach it, so that no copy holds what a later one would have taken back.
+// from then on no blackout of its call can reach it. One of its agent that does is taken out of the copy, too.
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 #include "appliance/store_work.h"
 
+#include <boost/json/array.hpp>
+
 #include "storage/erasure.h"
 #include "storage/integrity.h"
 
@@ -28,6 +30,25 @@ Result<RedactionSummary> StoreWork::redact(const RedactionWindow& window) {
     auto redacted = tools_.redact(window);
     if (redacted && redacted->chunks + redacted->wiped > 0) note(redaction_entry(window, *redacted));
     return redacted;
+}
+
+Result<ReachedBack> StoreWork::reach_back(const PastBlackout& blackout) {
+    return spantape::reach_back(tools_.index, blackout,
+                                [this](const RedactionWindow& window) { return redact(window); });
+}
+
+Result<SilencedCopies> StoreWork::silence_copies(const PastBlackout& blackout,
+                                                 const std::vector<std::uint64_t>& idents) {
+    const std::lock_guard lock(mutex_);
+    auto silenced = spantape::silence_copies(tools_.index, blackout, idents, tools_.archive_identity);
+    if (!silenced || silenced->silenced.empty()) return silenced;
+    boost::json::array copies;
+    for (const std::string& path : silenced->silenced) copies.emplace_back(valid_utf8(path));
+    note({{"what", "copies_silenced"},
+          {"copies", std::move(copies)},
+          {"from_ns", blackout.window.from_ns},
+          {"to_ns", blackout.window.to_ns}});
+    return silenced;
 }
 
 void StoreWork::seal(std::uint64_t ident) {

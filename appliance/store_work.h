@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "storage/chained_log.h"
+#include "storage/past_blackout.h"
 #include "storage/purge.h"
 #include "storage/redaction.h"
 
@@ -32,6 +33,9 @@ public:
 
     Result<PurgeSummary> purge(const std::vector<std::uint64_t>& idents, const PurgeWish& wish);
     Result<RedactionSummary> redact(const RedactionWindow& window);
+    // As storage/past_blackout.h.
+    Result<ReachedBack> reach_back(const PastBlackout& blackout);
+    Result<SilencedCopies> silence_copies(const PastBlackout& blackout, const std::vector<std::uint64_t>& idents);
     // The finished recording's line in the integrity log; nothing without one.
     void seal(std::uint64_t ident);
 

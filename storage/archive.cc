@@ -116,24 +116,6 @@ private:
     Descriptor file_;
 };
 
-std::string_view text_of(std::span<const char> bytes) { return {bytes.data(), bytes.size()}; }
-
-// SHA-256 and length of a file as the disk, or the server, has it.
-std::expected<std::pair<std::string, std::uint64_t>, int> hash_of(int file) {
-    posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-    Sha256 hash;
-    std::vector<char> bytes(256u << 10);
-    std::uint64_t at = 0;
-    for (;;) {
-        const auto got = pread(file, bytes.data(), bytes.size(), static_cast<off_t>(at));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return std::unexpected(errno);
-        if (got == 0) return std::pair(hash.hex(), at);
-        hash.add(text_of(std::span(bytes).first(static_cast<std::size_t>(got))));
-        at += static_cast<std::uint64_t>(got);
-    }
-}
-
 class Archiving {
 public:
     Archiving(const ArchiveSource& source, const Recording& recording, const ArchiveAction& action, TimeNs now_ns,
@@ -209,7 +191,7 @@ private:
         if (!sidecar || !*sidecar || !is_ours(**sidecar)) return std::nullopt;
         const Descriptor file(::open(path_to(name).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
         if (file.get() < 0) return std::nullopt;
-        const auto hash = hash_of(file.get());
+        const auto hash = hash_of_file(file.get());
         if (!hash) return failed(path_to(name), hash.error());
         if (hash->first != (*sidecar)->sha256) return std::nullopt;
         if ((*sidecar)->action != action_.number) {  // another action with the same target had made it
@@ -269,7 +251,7 @@ private:
         if (!hash) return std::unexpected(hash.error());
         if (auto synced = sync_file(part.file()); !synced)
             return of_target(fmt::format("{}: {}", part.path(), synced.error().message));
-        const auto read_back = hash_of(part.file());
+        const auto read_back = hash_of_file(part.file());
         if (!read_back) return failed(part.path(), read_back.error());
         if (read_back->first != *hash)
             return of_target(fmt::format("{}: what is read back is not what was written", part.path()));

@@ -2,7 +2,9 @@
 #include "storage/archive_target.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -29,6 +31,7 @@ constexpr const char* kMark = "/.spantape-archive";
 constexpr std::string_view kMarkText =
     "Spantape archives to this directory. Without this file it takes the directory for a share that is not mounted.\n";
 constexpr std::size_t kMaxSidecarBytes = 4u << 20;
+constexpr TimeNs kSilenceMarginNs = 500 * kNsPerMs;
 constexpr TimeNs kNsPerDay = 86'400 * kNsPerSecond;
 
 std::string json_text(std::string_view text) { return json::serialize(json::string(valid_utf8(text))); }
@@ -132,9 +135,12 @@ std::string to_json(const Sidecar& sidecar, const ArchiveAction& action, const R
         json_text(sidecar.sha256), sidecar.archived_ns, to_public_json(recording));
 }
 
-Result<std::optional<Sidecar>> read_sidecar(const std::string& path) {
+namespace {
+
+// nullopt: there is no such file.
+Result<std::optional<std::string>> sidecar_text(const std::string& path) {
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (file.get() < 0 && errno == ENOENT) return std::optional<Sidecar>();
+    if (file.get() < 0 && errno == ENOENT) return std::optional<std::string>();
     struct stat status{};
     if (file.get() < 0 || fstat(file.get(), &status) != 0) return fail("{}: {}", path, strerror(errno));
     if (!S_ISREG(status.st_mode) || static_cast<std::size_t>(status.st_size) > kMaxSidecarBytes)
@@ -142,7 +148,109 @@ Result<std::optional<Sidecar>> read_sidecar(const std::string& path) {
     std::string text(static_cast<std::size_t>(status.st_size), '\0');
     if (auto read = read_at(file.get(), std::as_writable_bytes(std::span(text)), 0); !read)
         return fail("{}: {}", path, read.error().message);
-    auto sidecar = parse_sidecar(text);
+    return text;
+}
+
+// What it says of the recording: columns that tell whose it is, and its times.
+Recording recording_of(std::string_view sidecar) {
+    Recording recording;
+    recording.state = RecordingState::stored;
+    json::error_code error;
+    const json::value document = json::parse(sidecar, error);
+    if (error) return recording;
+    const json::object& members = document.at("recording").as_object();
+    const auto seconds = [&](const char* name) {
+        double value = 0;
+        read_member(members, name, value);
+        constexpr double kMost = 9e9;  // of what TimeNs holds
+        return static_cast<TimeNs>(std::clamp(value, -kMost, kMost) * static_cast<double>(kNsPerSecond));
+    };
+    read_member(members, "ident", recording.ident);
+    read_member(members, "agent_id", recording.agent_id);
+    read_member(members, "device_id", recording.device_id);
+    read_member(members, "device_alias", recording.device_alias);
+    read_member(members, "sys_user", recording.sys_user);
+    read_member(members, "crm_user", recording.crm_user);
+    recording.start_ns = seconds("recording_time");
+    recording.stop_ns = recording.start_ns + seconds("duration");
+    return recording;
+}
+
+// Where what was heard of a recording at some time lies in its file, as storage/export/wav.h writes it.
+struct WavPlaces {
+    std::uint64_t data = 0;  // offset of the first sample
+    std::uint64_t end = 0;
+    std::uint32_t frame_bytes = 0, rate_hz = 0;
+};
+Result<WavPlaces> wav_places(int file) {
+    std::array<std::byte, 80> head{};
+    const auto end = lseek(file, 0, SEEK_END);
+    constexpr std::int64_t kShortHead = 44;
+    if (end < kShortHead) return fail("is no WAV file");
+    if (auto read =
+            read_at(file, std::span(head).first(std::min<std::size_t>(head.size(), static_cast<std::size_t>(end))), 0);
+        !read)
+        return std::unexpected(read.error());
+    const bool rf64 = std::memcmp(head.data(), "RF64", 4) == 0;
+    const std::size_t format = rf64 ? 48 : 12;
+    const auto is_at = [&](std::size_t at, const char* text) { return std::memcmp(head.data() + at, text, 4) == 0; };
+    if ((!rf64 && !is_at(0, "RIFF")) || !is_at(8, "WAVE") || !is_at(format, "fmt ") || !is_at(format + 24, "data"))
+        return fail("is no WAV file of ours");
+    std::uint16_t channels = 0, bits = 0;
+    WavPlaces places{.data = format + 32, .end = static_cast<std::uint64_t>(end)};
+    std::memcpy(&channels, head.data() + format + 10, sizeof channels);
+    std::memcpy(&places.rate_hz, head.data() + format + 12, sizeof places.rate_hz);
+    std::memcpy(&bits, head.data() + format + 22, sizeof bits);
+    places.frame_bytes = channels * 2u;
+    if (bits != 16 || channels == 0 || places.rate_hz == 0) return fail("is no WAV file of ours");
+    return places;
+}
+
+// From and to: since the recording's beginning.
+Result<> silence(int file, TimeNs from_ns, TimeNs to_ns) {
+    const auto places = wav_places(file);
+    if (!places) return std::unexpected(places.error());
+    const auto place_of = [&](TimeNs at_ns) {
+        const auto frame = static_cast<std::uint64_t>(static_cast<double>(std::max<TimeNs>(at_ns, 0)) /
+                                                      static_cast<double>(kNsPerSecond) * places->rate_hz);
+        return std::min(places->data + frame * places->frame_bytes, places->end);
+    };
+    const std::vector<std::byte> zeros(256u << 10);
+    const std::uint64_t end = place_of(to_ns);
+    for (std::uint64_t at = place_of(from_ns); at < end;) {
+        const std::size_t bytes = std::min<std::uint64_t>(zeros.size(), end - at);
+        if (auto written = write_at(file, std::span(zeros).first(bytes), at); !written) return written;
+        at += bytes;
+    }
+    return sync_file(file);
+}
+
+// The sidecar with another hash of its audio, and with one blackout more.
+std::string blacked_out(std::string text, const Sidecar& sidecar, const std::string& sha256,
+                        const BlackoutWindow& window) {
+    // Within a text of JSON there is no quotation mark that has no backslash before it: these are found once.
+    const std::string hash = fmt::format("\"sha256\":\"{}\"", sidecar.sha256);
+    if (const auto at = text.find(hash); at != std::string::npos)
+        text.replace(at, hash.size(), fmt::format("\"sha256\":\"{}\"", sha256));
+    constexpr std::string_view kList = "\"blackouts\":[";
+    if (const auto at = text.find(kList); at != std::string::npos) {
+        const bool first = text[at + kList.size()] == ']';
+        const auto seconds = [](TimeNs time_ns) {
+            return static_cast<double>(time_ns) / static_cast<double>(kNsPerSecond);
+        };
+        text.insert(at + kList.size(), fmt::format("{{\"from\":{:.6f},\"to\":{:.6f}}}{}", seconds(window.from_ns),
+                                                   seconds(window.to_ns), first ? "" : ","));
+    }
+    return text;
+}
+
+}  // namespace
+
+Result<std::optional<Sidecar>> read_sidecar(const std::string& path) {
+    const auto text = sidecar_text(path);
+    if (!text) return std::unexpected(text.error());
+    if (!*text) return std::optional<Sidecar>();
+    auto sidecar = parse_sidecar(**text);
     if (!sidecar) return fail("{}: is no sidecar of an archived recording", path);
     return sidecar;
 }
@@ -191,6 +299,63 @@ Result<ErasedCopies> erase_archived(Index& index, std::uint64_t ident, const std
         result.erased.push_back(copy);
     }
     return result;
+}
+
+bool may_hold(const ArchivedCopy& copy, TimeNs from_ns, const BlackoutWindow& window) {
+    const std::string day = copy.name.substr(0, copy.name.find('/'));
+    // Whatever time zone a day was named in.
+    return is_archive_day(day) && day >= day_of(from_ns - kNsPerDay) && day <= day_of(window.to_ns + kNsPerDay);
+}
+
+Result<bool> silence_archived(const ArchivedCopy& copy, const std::string& identity, const BlackoutWindow& window,
+                              const std::function<bool(const Recording&)>& concerns) {
+    if (!is_there(copy.target + kMark))
+        return fail("{}: is out of reach ({} is missing)", copy.target, copy.target + kMark);
+    const std::string path = fmt::format("{}/{}", copy.target, copy.name);
+    auto text = sidecar_text(sidecar_path(path));
+    if (!text) return std::unexpected(text.error());
+    if (!*text) return is_there(path) ? fail("{}: has no sidecar that says whose it is", path) : Result<bool>(false);
+    const auto sidecar = parse_sidecar(**text);
+    if (!sidecar) return fail("{}: is no sidecar of an archived recording", sidecar_path(path));
+    if (sidecar->store != identity || sidecar->ident != copy.ident) return false;  // ours is not there any more
+    const Recording recording = recording_of(**text);
+    const BlackoutWindow part{std::max(window.from_ns, recording.start_ns), std::min(window.to_ns, recording.stop_ns)};
+    if (part.empty() || !concerns(recording)) return false;
+
+    const Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (file.get() < 0) return fail("{}: {}", path, strerror(errno));
+    const TimeNs began_ns = recording.start_ns;
+    if (auto silent =
+            silence(file.get(), part.from_ns - began_ns - kSilenceMarginNs, part.to_ns - began_ns + kSilenceMarginNs);
+        !silent)
+        return fail("{}: {}", path, silent.error().message);
+    const auto hash = hash_of_file(file.get());
+    if (!hash) return fail("{}: {}", path, strerror(hash.error()));
+    const std::string part_path =
+        fmt::format("{}/.part-{}-{}.json", fs::path(path).parent_path().string(), identity, copy.ident);
+    static_cast<void>(unlink(part_path.c_str()));  // a crash's
+    const std::string renewed = blacked_out(std::move(**text), *sidecar, hash->first, part);
+    if (auto written = write_new_file(part_path, std::as_bytes(std::span(renewed))); !written)
+        return std::unexpected(written.error());
+    if (chmod(part_path.c_str(), 0640) != 0 || std::rename(part_path.c_str(), sidecar_path(path).c_str()) != 0)
+        return fail("{}: {}", sidecar_path(path), strerror(errno));
+    if (auto synced = sync_directory(fs::path(path).parent_path()); !synced) return std::unexpected(synced.error());
+    return true;
+}
+
+std::expected<std::pair<std::string, std::uint64_t>, int> hash_of_file(int file) {
+    posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    Sha256 hash;
+    std::vector<char> bytes(256u << 10);
+    std::uint64_t at = 0;
+    for (;;) {
+        const auto got = pread(file, bytes.data(), bytes.size(), static_cast<off_t>(at));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return std::unexpected(errno);
+        if (got == 0) return std::pair(hash.hex(), at);
+        hash.add(std::string_view(bytes.data(), static_cast<std::size_t>(got)));
+        at += static_cast<std::uint64_t>(got);
+    }
 }
 
 // Nothing is archived before its recording began: only days that lie so far back are looked at. What has expired is

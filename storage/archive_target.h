@@ -9,9 +9,11 @@
 // Several recorders may share a target. What a sidecar names as another store's, or another recording's, is theirs.
 #pragma once
 
+#include <expected>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/archive_action.h"
@@ -53,6 +55,19 @@ struct ErasedCopies {
     std::vector<std::string> left;  // one line each
 };
 Result<ErasedCopies> erase_archived(Index& index, std::uint64_t ident, const std::string& identity);
+
+// By its name alone: the copy may be of a recording that began between from_ns and the window's end.
+[[nodiscard]] bool may_hold(const ArchivedCopy& copy, TimeNs from_ns, const BlackoutWindow& window);
+
+// Silences the window, half a second more to both sides, in a copy (WAV), and says so in its sidecar with the audio's
+// new SHA-256; durable when this returns. concerns: asked with what the sidecar says of the recording: columns, times.
+// false: nothing of it is in the copy, or the copy is not there any more. Out of reach, or no telling whose it is, is
+// an error. After a crash in between the audio is silent, or the sidecar names another hash: ask once more.
+Result<bool> silence_archived(const ArchivedCopy& copy, const std::string& identity, const BlackoutWindow& window,
+                              const std::function<bool(const Recording&)>& concerns);
+
+// SHA-256 in hexadecimal, and length, of a file as the disk, or the server, has it; an error is errno.
+std::expected<std::pair<std::string, std::uint64_t>, int> hash_of_file(int file);
 
 // The action's copies whose keep days there have passed at now_ns, by what their sidecars say. go_on: asked between.
 // problem: one line about what could not be read or removed.

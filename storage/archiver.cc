@@ -143,7 +143,17 @@ std::expected<ArchivedFile, ArchiveFailure> Archiver::copy_to_target(const Archi
     if (auto put = tools_.index.put_archived({recording.ident, action.number, action.path, file->name}); !put)
         return std::unexpected(ArchiveFailure{Of::recording, put.error().message});
     const auto still = tools_.index.recording(recording.ident);
-    if (!still || *still) return file;
+    if (!still) return file;
+    if (*still) {
+        if ((*still)->redacted == recording.redacted && (*still)->blackouts == recording.blackouts) return file;
+        // A blackout reached back into it while it was being copied: made anew, of what is left.
+        const ArchivedCopy copy{recording.ident, action.number, action.path, file->name};
+        if (auto removed = remove_archived(copy, tools_.identity); !removed)
+            return std::unexpected(ArchiveFailure{Of::target, removed.error().message});
+        if (auto forgotten = tools_.index.forget_archived(copy); !forgotten)
+            return std::unexpected(ArchiveFailure{Of::recording, forgotten.error().message});
+        return std::unexpected(ArchiveFailure{Of::stopped, "a blackout reached back into it"});
+    }
     // Erased while it was being copied: the copy, which that did not know of yet, goes as well.
     const auto erased = erase_archived(tools_.index, recording.ident, tools_.identity);
     for (const std::string& line : erased ? erased->left : std::vector<std::string>{erased.error().message})

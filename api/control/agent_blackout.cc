@@ -63,10 +63,46 @@ CallControl::AgentBlackoutStarted CallControl::agent_blackout_start(const Device
     if (options_.blackout_limit_ns != 0)
         blackout->window.to_ns = std::max(now_ns + offset_ns, now_ns) + options_.blackout_limit_ns;
     AgentBlackoutStarted started;
-    for (const auto& [number, call] : open_calls_)
-        if (call->active() && concerns(*blackout, *call))
-            if (const std::uint64_t token = cover(call, *blackout); token != 0) started.tokens.push_back(token);
+    const auto covered = [&](std::uint64_t token) {
+        if (token != 0) started.tokens.push_back(token);
+    };
+    const PastBlackout past = past_of(*blackout, {now_ns + offset_ns, now_ns});
+    for (const auto& [number, call] : open_calls_) {
+        if (call->active() && concerns(*blackout, *call)) covered(cover(call, *blackout));
+        // Over, but its media is still under way.
+        if (!call->active() && call->stop_ns > past.window.from_ns && past.is_of(call->fields))
+            covered(cover_ended(*call, *blackout));
+    }
+    if (offset_ns < 0) started.past = past;
     return started;
+}
+
+// Of calls that are over it is who had them that counts, not who is on their phone now.
+PastBlackout CallControl::past_of(const AgentBlackout& blackout, BlackoutWindow window) {
+    PastBlackout past{.window = window, .whose = {}};
+    if (blackout.agent > 0) {
+        past.whose = {{"agent_id", fmt::to_string(blackout.agent)}};
+        return past;
+    }
+    const DeviceAddress& who = blackout.who;
+    for (const auto& [column, value] : {std::pair("device_id", &who.device_id),
+                                        {"device_alias", &who.device_alias},
+                                        {"sys_user", &who.sys_user},
+                                        {"crm_user", &who.crm_user}})
+        if (!value->empty()) past.whose.emplace_back(column, *value);
+    return past;
+}
+
+bool CallControl::completing(const PastBlackout& blackout) const {
+    return std::ranges::any_of(completing_, [&](const auto& each) { return blackout.reaches(each.second); });
+}
+
+// As long as nobody else talks on its media, what follows is dark, too.
+std::uint64_t CallControl::cover_ended(const Call& call, const AgentBlackout& blackout) {
+    if (!call.session || !sessions_.contains(call.session->id)) return 0;
+    const bool others = std::ranges::any_of(call.session->calls, [](const CallPtr& other) { return other->active(); });
+    const BlackoutWindow window{blackout.window.from_ns, others ? call.stop_ns : INT64_MAX};
+    return impose(*call.session, {next_blackout_++, window, false});
 }
 
 CallOutcome CallControl::agent_blackout_stop(const DeviceAddress& who, TimeNs offset_ns, TimeNs now_ns) {

@@ -29,6 +29,7 @@
 #include "capture/sip/events.h"
 #include "capture/worker_messages.h"
 #include "storage/media_writer.h"
+#include "storage/past_blackout.h"
 #include "storage/retention.h"
 #include "storage/running_blackouts.h"
 
@@ -141,8 +142,11 @@ public:
     struct AgentBlackoutStarted {
         CallOutcome outcome = CallOutcome::ok;
         std::vector<std::uint64_t> tokens;
+        std::optional<PastBlackout> past;  // with an offset into the past: what it is of calls that are over
     };
     AgentBlackoutStarted agent_blackout_start(const DeviceAddress& who, TimeNs offset_ns, TimeNs now_ns);
+    // A recording that it reaches is complete, but not in the index yet.
+    [[nodiscard]] bool completing(const PastBlackout& blackout) const;
     CallOutcome agent_blackout_stop(const DeviceAddress& who, TimeNs offset_ns, TimeNs now_ns);
     // Those that wait for their stop, or whose stop lies in the future.
     [[nodiscard]] std::vector<RunningBlackout> running_blackouts() const;
@@ -291,6 +295,8 @@ private:
     [[nodiscard]] bool concerns(const AgentBlackout& blackout, const Call& call) const;
     std::vector<AgentBlackout>::iterator running(const AgentBlackout& like);
     std::uint64_t cover(const CallPtr& call, const AgentBlackout& blackout);
+    std::uint64_t cover_ended(const Call& call, const AgentBlackout& blackout);
+    [[nodiscard]] static PastBlackout past_of(const AgentBlackout& blackout, BlackoutWindow window);
     void cover_by_agents(const CallPtr& call);
     void end_agent_blackout(AgentBlackout& blackout, TimeNs edge_ns);
     void advance_agent_blackouts();

@@ -29,6 +29,11 @@ Reply no_agent_blackouts() {
     return refused(ResultCode::API_COMMAND_NOT_ALLOWED, "blackouts of agents are switched off (api.agent_blackout)");
 }
 
+Reply not_taken_off(const std::string& why) {
+    return refused(ResultCode::API_ERROR_PROCESSING_MESSAGE,
+                   "what was stored before the blackout could not be taken off the disk: " + why);
+}
+
 TimeNs offset_ns(const Parameters& parameters) { return parameters.integer("TIMEOFFSET").value_or(0) * kNsPerSecond; }
 
 }  // namespace
@@ -61,6 +66,11 @@ void Functions::agent_blackout_start(const FunctionCall& call, Done done) {
                                                                offset_ns(call.parameters), context_.now());
     Reply reply = reply_to(started.outcome, call.request, context_.control, call.parameters.notes());
     done = when_kept(std::move(done));
+    if (started.past && context_.reach_back)  // at last: what ended calls have on the disk by then
+        done = [this, past = *started.past, done = std::move(done)](Reply&& of_calls) {
+            if (of_calls.code != ResultCode::API_OK) return done(std::move(of_calls));
+            reach_back(past, std::move(of_calls), done);
+        };
     if (started.tokens.empty()) return done(std::move(reply));
     // Answered when all of his calls are dark; with what went wrong on one of them.
     struct Open {
@@ -74,6 +84,48 @@ void Functions::agent_blackout_start(const FunctionCall& call, Done done) {
                                if (of_call.code != ResultCode::API_OK) open->reply = std::move(of_call);
                                if (--open->calls == 0) open->done(std::move(open->reply));
                            }));
+}
+
+// Of recordings that are complete; those that are about to be in the index are waited for.
+void Functions::reach_back(const PastBlackout& blackout, Reply&& reply, Done done) {
+    if (context_.control.completing(blackout)) {
+        reaching_back_.emplace_back([this, blackout, reply = std::move(reply), done = std::move(done)] {
+            reach_back(blackout, Reply(reply), done);
+        });
+        return;
+    }
+    on_pool([this, blackout] { return context_.reach_back(blackout); },
+            [this, blackout, reply = std::move(reply), done = std::move(done)](auto reached) mutable {
+                if (!reached) return done(not_taken_off(reached.error().message));
+                reached_back(blackout, *reached, std::move(reply), std::move(done));
+            });
+}
+
+// The documents tell, before anybody looks at the copies: see silence_copies().
+void Functions::reached_back(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done) {
+    const auto left = std::make_shared<std::size_t>(reached.recordings.size());
+    const auto then = [this, left, blackout, reached, reply = std::move(reply), done = std::move(done)] {
+        if (*left == 0) silence_copies(blackout, reached, Reply(reply), done);
+    };
+    if (*left == 0) return then();
+    for (const ReachedRecording& each : reached.recordings)
+        update_stored(each.ident,
+                      {.fields = {}, .message = "", .also = [each](Recording& document) { each.apply(document); }},
+                      [left, then](Reply&&) {  // one that was purged meanwhile has no document any more
+                          --*left;
+                          then();
+                      });
+}
+
+void Functions::silence_copies(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done) {
+    std::vector<std::uint64_t> idents;
+    for (const ReachedRecording& each : reached.recordings) idents.push_back(each.ident);
+    on_pool([this, blackout, idents = std::move(idents)] { return context_.silence_copies(blackout, idents); },
+            [lines = reached.left, reply = std::move(reply), done = std::move(done)](auto silenced) mutable {
+                if (!silenced) return done(not_taken_off(silenced.error().message));
+                lines.insert(lines.end(), silenced->left.begin(), silenced->left.end());
+                done(lines.empty() ? std::move(reply) : not_taken_off(fmt::format("{}", fmt::join(lines, "; "))));
+            });
 }
 
 void Functions::agent_blackout_stop(const FunctionCall& call, Done done) {
@@ -100,10 +152,9 @@ void Functions::on_blackout_ready(const BlackoutReady& ready) {
                 context_.control.redacted(session, redacted->frames);
                 return done(std::move(reply));
             }
-            const std::string why = fmt::format(
-                "what was stored before the blackout could not be taken off the disk: {}", redacted.error().message);
-            context_.outputs.log("redaction", why);
-            done(refused(ResultCode::API_ERROR_PROCESSING_MESSAGE, why));
+            Reply failed = not_taken_off(redacted.error().message);
+            context_.outputs.log("redaction", failed.message);
+            done(std::move(failed));
         });
 }
 

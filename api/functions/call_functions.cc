@@ -108,6 +108,7 @@ void Functions::update_stored(std::uint64_t ident, StoredUpdate update, Done don
     if (const auto at = updating_.find(ident); at != updating_.end()) {
         if (!update.visible.sees(at->second.document)) return done(not_visible(ident));
         apply(update.fields, at->second.document);
+        if (update.also) update.also(at->second.document);
         return put_update(Recording(at->second.document), std::move(ok), std::move(done));
     }
     on_pool([this, ident] { return context_.index.recording(ident); },
@@ -124,6 +125,7 @@ void Functions::update_stored(std::uint64_t ident, StoredUpdate update, Done don
                 Recording document = at != updating_.end() ? at->second.document : std::move(**found);
                 if (!update.visible.sees(document)) return done(not_visible(ident));
                 apply(update.fields, document);
+                if (update.also) update.also(document);
                 put_update(std::move(document), std::move(ok), std::move(done));
             });
 }
@@ -138,6 +140,7 @@ void Functions::put_update(Recording&& document, Reply&& reply, Done done) {
 }
 
 void Functions::on_recording_stored(std::uint64_t ident) {
+    for (const auto& try_again : std::exchange(reaching_back_, {})) try_again();
     const auto at = updating_.find(ident);
     if (at == updating_.end()) return;
     auto [reply, done] = std::move(at->second.waiting.front());

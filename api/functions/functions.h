@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -25,6 +26,7 @@
 #include "api/functions/mail_job.h"
 #include "api/protocol/message.h"
 #include "storage/index/index.h"
+#include "storage/past_blackout.h"
 #include "storage/purge.h"
 #include "storage/redaction.h"
 #include "storage/segment/reader.h"
@@ -44,6 +46,9 @@ struct FunctionContext {
     std::function<TimeNs()> storing_fails_since = {};     // nothing of what is recorded gets to the disk; 0: it does
     // Takes what lies on disk of a window off it; durable when it returns. On the pool.
     std::function<Result<RedactionSummary>(const RedactionWindow&)> redact;
+    // What lies on disk of calls that are over, and in copies of them. On the pool; both or none are empty.
+    std::function<Result<ReachedBack>(const PastBlackout&)> reach_back = {};
+    std::function<Result<SilencedCopies>(const PastBlackout&, const std::vector<std::uint64_t>&)> silence_copies = {};
     AuditSink audit;  // may be empty
     // Called on the pool, never twice at once for one recording; may be empty.
     std::function<Result<PurgeSummary>(const std::vector<std::uint64_t>&, const PurgeWish&)> purge;
@@ -93,8 +98,9 @@ private:
     void record_stop(const FunctionCall& call, Done done);
     struct StoredUpdate {
         FieldUpdate fields;
-        std::string message;      // RESULTMSG when it is done
-        Visibility visible = {};  // of recordings to who asks
+        std::string message;                        // RESULTMSG when it is done
+        Visibility visible = {};                    // of recordings to who asks
+        std::function<void(Recording&)> also = {};  // what no field says; of one that is finished
     };
     void update_last_recording(const std::string& device_id, StoredUpdate update, Done done);
     void update_stored(std::uint64_t ident, StoredUpdate update, Done done);
@@ -106,6 +112,9 @@ private:
     void agent_blackout_start(const FunctionCall& call, Done done);
     void agent_blackout_stop(const FunctionCall& call, Done done);
     Done when_kept(Done done);
+    void reach_back(const PastBlackout& blackout, Reply&& reply, Done done);
+    void reached_back(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done);
+    void silence_copies(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done);
 
     // status_functions.cc
     void device_list(const FunctionCall& call, Done done);
@@ -158,6 +167,8 @@ private:
     };
     std::map<std::uint64_t, Updating> updating_;
     std::map<std::uint64_t, std::pair<Reply, Done>> blackouts_;  // by token: answered when the past part is redacted
+    // Blackouts of ended calls, until what they reach is in the index.
+    std::vector<std::function<void()>> reaching_back_;
     std::set<std::uint64_t> purging_;
 };
 

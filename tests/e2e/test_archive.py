@@ -2,7 +2,6 @@
 """What archive actions make of recordings: which go where and when, what a restart changes (nothing), and that neither
 a target that is away nor a daemon that is killed costs a recording."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import time
 import pytest
 
 from support import audio, programs
+from support.archives import archived
 from support.clients import XmlClient
 
 CALLS = 4
@@ -42,26 +42,6 @@ def target(tmp_path):
 
 def action(target, **more):
     return {"number": 7, "name": "year", "path": str(target), **more}
-
-
-def archived(target):
-    """{ident: (path of the audio, sidecar)} of all that lies there, each proven by its hash."""
-    found = {}
-    for folder, _, names in os.walk(target):
-        for name in names:
-            path = os.path.join(folder, name)
-            if not name.endswith(".json") or name.startswith("."):
-                continue
-            with open(path, encoding="utf-8") as file:
-                sidecar = json.load(file)
-            sound = os.path.join(folder, sidecar["archive"]["audio"])
-            if not os.path.exists(sound):
-                continue  # being written
-            with open(sound, "rb") as file:
-                assert hashlib.sha256(file.read()).hexdigest() == sidecar["archive"]["sha256"], sound
-            assert sidecar["recording"]["ident"] not in found
-            found[sidecar["recording"]["ident"]] = (sound, sidecar)
-    return found
 
 
 def calls(store):

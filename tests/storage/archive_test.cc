@@ -3,6 +3,7 @@
 #include "storage/archive.h"
 
 #include <csignal>
+#include <fstream>
 
 #include <sys/resource.h>
 #include <boost/json.hpp>
@@ -283,6 +284,45 @@ TEST_F(ArchiveTest, AnExportThatLacksSomethingIsKnown) {
 
 // ---- which are archived, and when
 
+// What the window holds, and half a second around it, is zero; the rest is as it was; the sidecar tells.
+TEST_F(ArchiveTest, ABlackoutThatReachesBackSilencesACopy) {
+    ASSERT_TRUE(check_archive_target(target_.path(), *store_.index));
+    const auto file = archive_it(1);
+    ASSERT_TRUE(file);
+    std::string before = text_of(path_to(file->name));
+    std::fill(before.begin() + 44, before.end(), 'x');
+    std::ofstream(path_to(file->name), std::ios::binary) << before;
+    const TimeNs start_ns = recording(1).start_ns;
+    const BlackoutWindow window{start_ns + 2 * kNsPerSecond, start_ns + 3 * kNsPerSecond};
+    const ArchivedCopy copy{1, action_.number, action_.path, file->name};
+    const auto of_phone = [](const std::string& phone) {
+        return [phone](const Recording& recording) { return recording.device_id == phone; };
+    };
+    EXPECT_FALSE(silence_archived(copy, kUs, window, of_phone("2002")).value());
+    EXPECT_FALSE(silence_archived(copy, "another store's", window, of_phone("2001")).value());
+    EXPECT_FALSE(
+        silence_archived(copy, kUs, {start_ns - kNsPerSecond, start_ns}, of_phone("2001")).value());  // before it
+    EXPECT_EQ(text_of(path_to(file->name)), before);
+    for (int times = 0; times < 2; ++times) ASSERT_TRUE(silence_archived(copy, kUs, window, of_phone("2001")).value());
+
+    constexpr std::size_t kHeader = 44, kSecond = 8000 * 2 * 2;
+    std::string expected = before;
+    const std::size_t from = kHeader + kSecond * 3 / 2, to = std::min(kHeader + kSecond * 7 / 2, before.size());
+    ASSERT_LT(from, to);
+    std::fill(expected.begin() + from, expected.begin() + static_cast<std::ptrdiff_t>(to), '\0');
+    EXPECT_NE(expected, before) << "there was nothing to silence";
+    EXPECT_EQ(text_of(path_to(file->name)), expected);
+    const auto sidecar = boost::json::parse(text_of(sidecar_path(path_to(file->name))));
+    EXPECT_EQ(sidecar.at("archive").at("sha256").as_string(), sha256_hex(expected));
+    EXPECT_EQ(sidecar.at("recording").at("blackouts").as_array().size(), 2u);
+    EXPECT_EQ(sidecar.at("recording").at("blackouts").at(0).at("from").to_number<double>(),
+              static_cast<double>(window.from_ns) / 1e9);
+    EXPECT_EQ(files_below(target_.path()).size(), 2u);
+
+    fs::remove(target_.path() + "/.spantape-archive");  // the share is not mounted
+    EXPECT_FALSE(silence_archived(copy, kUs, window, of_phone("2001")));
+}
+
 class ArchiverTest : public ArchiveTest {
 protected:
     ArchiverTest() { restart(); }
@@ -540,6 +580,32 @@ TEST_F(ArchiverTest, WhatIsErasedWhileItIsCopiedLeavesNoCopy) {
     EXPECT_EQ(files_below(target_.path()), std::vector<std::string>());
     EXPECT_TRUE(store_.index->archived(job->due.ident)->empty());
     EXPECT_TRUE(log_.empty());
+}
+
+TEST_F(ArchiverTest, WhatABlackoutReachesWhileItIsCopiedIsCopiedAnew) {
+    const auto job = archiver_->next(now_ns_, monotonic_ns_);
+    ASSERT_TRUE(job);
+    ASSERT_TRUE(check_archive_target(target_.path(), *store_.index));
+    Recording& reached = recording(job->due.ident);
+    const auto reach_back = [&] {
+        reached.redacted += 3;
+        put(reached);
+        return true;
+    };
+    archiver_ = std::make_unique<Archiver>(
+        ArchiverTools{.index = *store_.index,
+                      .segments = {store_.segments(), nullptr},
+                      .identity = kUs,
+                      .note = [](boost::json::object, bool) {},
+                      .log = [this](const char*, const std::string& line) { log_.push_back(line); },
+                      .go_on = reach_back});
+    EXPECT_FALSE(archiver_->carry_out(*job, now_ns_, monotonic_ns_));
+    EXPECT_EQ(files_below(target_.path()), std::vector<std::string>());
+    EXPECT_TRUE(store_.index->archived(job->due.ident)->empty());
+    restart();
+    const auto idents = run();
+    EXPECT_NE(std::ranges::find(idents, reached.ident), idents.end());
+    EXPECT_EQ(store_.index->archived(reached.ident)->size(), 1u);
 }
 
 TEST_F(ArchiverTest, RetentionWaitsForWhatIsStillToBeArchived) {

@@ -215,6 +215,39 @@ TEST_F(BlackoutTest, WhatWasTakenOffTheDiskIsInTheLedger) {
     EXPECT_NE(to_public_json(last_document()).find("\"blacked_out\":40"), std::string::npos);
 }
 
+// Of a call of the agent that is over: on its media as long as that is under way, else by its recording.
+TEST_F(BlackoutTest, AnAgentsReachesBackIntoCallsThatAreOver) {
+    sip(SipCallEnded{1, SipCallEnd::bye, 0});
+    const TimeNs ended_ns = now;
+    now += kSecond / 10;
+    const TimeNs first_ns = now - 5 * kSecond;
+    auto started = control->agent_blackout_start({.device_id = "1111"}, -5 * kSecond, now);
+    EXPECT_EQ(started.outcome, CallOutcome::ok);
+    ASSERT_EQ(started.tokens.size(), 1u);
+    EXPECT_EQ(last<Blackout>().token, started.tokens[0]);
+    EXPECT_EQ(last<Blackout>().session, 1u);
+    EXPECT_EQ(last<Blackout>().window.from_ns, first_ns);
+    ASSERT_TRUE(started.past);
+    EXPECT_EQ(started.past->window, (BlackoutWindow{first_ns, now}));
+    EXPECT_EQ(started.past->whose, (std::vector<std::pair<std::string, std::string>>{{"device_id", "1111"}}));
+    pass(2);
+    answer_workers();
+    EXPECT_TRUE(control->completing(*started.past)) << "its document is on its way";
+    const Recording stored = outputs.documents.back().recording;
+    EXPECT_EQ(stored.blackouts, (std::vector<BlackoutWindow>{{first_ns, stored.stop_ns}}));
+    EXPECT_TRUE(started.past->reaches(stored));
+    answer_writer();
+    EXPECT_FALSE(control->completing(*started.past));
+
+    control->agent_blackout_stop({.device_id = "1111"}, 0, now);
+    started = control->agent_blackout_start({.device_id = "1111"}, -1 * kSecond, now);
+    EXPECT_TRUE(started.tokens.empty());
+    ASSERT_TRUE(started.past);
+    EXPECT_FALSE(started.past->reaches(stored)) << "it had ended before";
+    EXPECT_GT(now - ended_ns, kSecond);
+    EXPECT_FALSE(control->agent_blackout_start({.device_id = "1111"}, 0, now).past);
+}
+
 // Random starts and stops against a plain list of what is dark: what the writer is told, put together, is dark at the
 // same instants as a model that knows edges alone.
 // A daemon that is started anew, with what the one before it said last.

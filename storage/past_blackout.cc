@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+#include "storage/past_blackout.h"
+
+#include <algorithm>
+#include <set>
+
+#include "storage/archive_target.h"
+
+namespace spantape {
+
+namespace {
+
+constexpr TimeNs kLongestCallNs = 7 * 86'400 * kNsPerSecond;  // recordings that began earlier are not looked at
+constexpr std::size_t kMost = 100'000;
+
+BlackoutWindow within(const BlackoutWindow& window, const Recording& recording) {
+    return {std::max(window.from_ns, recording.start_ns), std::min(window.to_ns, recording.stop_ns)};
+}
+
+}  // namespace
+
+bool PastBlackout::is_of(const Recording& recording) const {
+    return !whose.empty() && std::ranges::all_of(whose, [&](const auto& each) {
+        return column(recording, each.first).value == each.second;
+    });
+}
+
+bool PastBlackout::reaches(const Recording& recording) const {
+    return recording.state != RecordingState::recording && !within(window, recording).empty() && is_of(recording);
+}
+
+void ReachedRecording::apply(Recording& document) const {
+    document.blackouts.push_back(window);
+    document.blackouts = merged(std::move(document.blackouts));
+    document.redacted += frames;
+}
+
+Result<ReachedBack> reach_back(const Index& index, const PastBlackout& blackout,
+                               const std::function<Result<RedactionSummary>(const RedactionWindow&)>& redact) {
+    RecordingQuery query;
+    query.equal = blackout.whose;
+    query.from_ns = blackout.window.from_ns - kLongestCallNs;
+    query.to_ns = blackout.window.to_ns;
+    query.limit = kMost;
+    query.keep = [&](const Recording& recording) { return blackout.reaches(recording); };
+    const auto found = index.search(query);
+    if (!found) return std::unexpected(found.error());
+    ReachedBack reached;
+    for (const Recording& recording : *found) {
+        if (recording.locked) {
+            reached.left.push_back(
+                fmt::format("recording {} is locked ({}): it stays as it is", recording.ident, recording.lock_reason));
+            continue;
+        }
+        const BlackoutWindow window = within(blackout.window, recording);
+        RedactionWindow take_out{.streams = {}, .from_ns = window.from_ns, .to_ns = window.to_ns};
+        std::set<std::uint64_t> sharing{recording.ident};
+        for (const RecordedStream& stream : recording.streams) {
+            take_out.streams.push_back(stream.stream_id);
+            const auto others = index.recordings_of(stream.stream_id);
+            if (!others) return std::unexpected(others.error());
+            sharing.insert(others->begin(), others->end());
+        }
+        const auto redacted = redact(take_out);
+        if (!redacted) {
+            reached.left.push_back(fmt::format("recording {}: {}", recording.ident, redacted.error().message));
+            continue;
+        }
+        for (const std::uint64_t ident : sharing) {
+            const auto other = index.recording(ident);
+            if (!other) return std::unexpected(other.error());
+            if (!*other || (*other)->state == RecordingState::recording) continue;
+            const BlackoutWindow part = within(window, **other);
+            if (!part.empty()) reached.recordings.push_back({ident, part, redacted->frames});
+        }
+    }
+    return reached;
+}
+
+Result<SilencedCopies> silence_copies(const Index& index, const PastBlackout& blackout,
+                                      const std::vector<std::uint64_t>& idents, const std::string& identity) {
+    SilencedCopies result;
+    const auto silence = [&](const ArchivedCopy& copy, bool reached) {
+        const auto concerns = [&](const Recording& recording) { return reached || blackout.reaches(recording); };
+        const auto silenced = silence_archived(copy, identity, blackout.window, concerns);
+        if (!silenced)
+            result.left.push_back(
+                fmt::format("recording {}: its archived copy: {}", copy.ident, silenced.error().message));
+        else if (*silenced)
+            result.silenced.push_back(copy.target + "/" + copy.name);
+    };
+    const std::set<std::uint64_t> reached(idents.begin(), idents.end());
+    for (const std::uint64_t ident : reached) {
+        const auto copies = index.archived(ident);
+        if (!copies) return std::unexpected(copies.error());
+        for (const ArchivedCopy& copy : *copies) silence(copy, true);
+    }
+    // Those that were moved are known by their copies alone.
+    auto walked = index.for_each_archived([&](const ArchivedCopy& copy) -> Result<> {
+        if (reached.contains(copy.ident) || !may_hold(copy, blackout.window.from_ns - kLongestCallNs, blackout.window))
+            return {};
+        const auto in_store = index.recording(copy.ident);
+        if (!in_store) return std::unexpected(in_store.error());
+        if (!*in_store) silence(copy, false);
+        return {};
+    });
+    if (!walked) return std::unexpected(walked.error());
+    return result;
+}
+
+}  // namespace spantape
