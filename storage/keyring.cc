@@ -29,6 +29,7 @@ namespace {
 constexpr std::uint64_t kRingMagic = 0x0a3152594b545053;  // "SPTKYR1\n"
 constexpr std::uint32_t kSlotMagic = 0x59454b53;          // "SKEY"
 constexpr std::uint64_t kHeaderBytes = 4096;
+constexpr auto kSyncsApart = std::chrono::milliseconds(2);
 constexpr auto kRetry = std::chrono::milliseconds(200);
 constexpr auto kSyncPatience = std::chrono::seconds(1);
 
@@ -143,7 +144,7 @@ public:
         if (!slot) return std::unexpected(slot.error());
         pending_.push_back(*slot);
         fresh_[next_] = *key;
-        changed_.notify_all();
+        if (pending_.size() == 1) changed_.notify_all();  // else the thread knows of work
         return DataKey{next_++, *key};
     }
 
@@ -195,9 +196,13 @@ public:
 private:
     void run(const std::stop_token& stop) {
         std::unique_lock lock(mutex_);
+        std::chrono::steady_clock::time_point next_sync{};
         for (;;) {
             changed_.wait(lock, [&] { return stop.stop_requested() || !pending_.empty(); });
             if (pending_.empty()) return;
+            // Where calls begin all the time, a sync makes many keys durable: the disk has other things to do.
+            changed_.wait_until(lock, next_sync, [&] { return stop.stop_requested(); });
+            next_sync = std::chrono::steady_clock::now() + kSyncsApart;
             const std::vector<Slot> batch = pending_;
             lock.unlock();
             auto done = write_at(file_.get(), std::as_bytes(std::span(batch)), offset_of(batch.front().id));

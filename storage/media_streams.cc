@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kSliceStreams = 4096;     // looked at in one call, so that commands do not wait for all streams
 constexpr TimeNs kSweepBaseNs = kNsPerMs;       // a sweep over n streams is worth this much pause …
 constexpr TimeNs kSweepStreamNs = 200;          // … and this a stream: 20 ms for 100,000
+constexpr std::size_t kPrefetchBytes = 1024;    // on a ring, ahead of what is taken
 constexpr std::size_t kClosedSeals = 262'144;   // likewise, their seals; some 100 bytes each
 constexpr std::size_t kClosedLeftOut = 16'384;  // ended streams whose documents are still corrected
 
@@ -308,6 +309,7 @@ Result<bool> MediaStreams::drain(std::uint32_t slot, bool all) {
     while (!ended && left > 0) {
         const auto bytes = ring.front();
         if (bytes.empty()) break;
+        ring.prefetch_ahead(kPrefetchBytes);
         RingRecord record;
         std::memcpy(&record, bytes.data(), sizeof record);
         check_record_fits(record, bytes.size());

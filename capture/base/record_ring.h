@@ -83,6 +83,15 @@ public:
         head_.store(head + footprint(bytes), std::memory_order_release);
     }
 
+    // Consumer: asks for the memory of what lies `ahead` bytes behind the oldest record, a record's worth of it. Pages
+    // are where the processor's own look ahead ends.
+    void prefetch_ahead(std::size_t ahead) const {
+        constexpr std::size_t kBytes = 256;
+        const std::size_t at = head_.load(std::memory_order_relaxed) + ahead;
+        for (std::size_t line = 0; line < kBytes; line += 64)
+            __builtin_prefetch(consumer_memory_ + ((at + line) & (consumer_capacity_ - 1)));
+    }
+
     // Consumer: the record at `position`, which then is that of the next; empty when there is none yet. Records that
     // were popped meanwhile are passed over. Begin with 0. Valid until it is popped.
     std::span<const std::byte> peek(std::size_t& position) {

@@ -21,7 +21,7 @@ namespace spantape {
 struct SegmentOptions {
     std::string directory;                       // segments live here as NNNNNNNN.seg
     std::uint64_t segment_bytes = 256ull << 20;  // pre-allocated
-    std::size_t buffers = 32;                    // of 1 MiB each; held until durable
+    std::size_t buffers = 64;                    // of 1 MiB each; held until durable: fewer leave the disk idle
     std::uint32_t core_id = 1;                   // into the segment headers
 };
 
