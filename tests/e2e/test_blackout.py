@@ -11,14 +11,16 @@ from support.dark import check_dark, recording_of, segments
 HOLD_BACK_S = 4
 
 
-# With the newest seconds in memory only, and with all of them on the disk, from which they are taken back.
-@pytest.fixture(scope="module", params=[HOLD_BACK_S, 0], ids=["held_back", "on_disk"])
+# With the newest seconds in memory only, and with all of them on the disk, from which they are taken back: in the clear,
+# where raw bytes can be looked for, and encrypted, where the keys are used to look.
+@pytest.fixture(scope="module", params=["held_back", "on_disk", "on_disk_encrypted"])
 def daemon(request, directory, port):
-    own = directory / str(request.param)
+    own = directory / request.param
     own.mkdir()
+    hold_back = HOLD_BACK_S if request.param == "held_back" else 0
     appliance = programs.Daemon(own, [f"pcap:{port.inside}"], devices={"match": ["^7[0-9]+$"]},
-                                recording={"channels": 8, "hold_back": request.param, "blackout_limit": 3},
-                                storage={"encrypt": False})
+                                recording={"channels": 8, "hold_back": hold_back, "blackout_limit": 3},
+                                storage={"encrypt": request.param == "on_disk_encrypted"})
     appliance.start()
     yield appliance
     appliance.kill()
