@@ -50,11 +50,9 @@ struct ApplianceOptions {
     TimeNs flush_ns = kNsPerSecond;
     std::uint64_t segment_bytes = 256ull << 20;
     bool encrypt = true;
-    std::string master_key;      // file; "": STORE/master.key. Made where neither it nor a keyring is.
-    std::int32_t keep_days = 0;  // of recordings that name none; 0: for ever
-    double reserve_percent = 0;  // of the disk to be kept free
-    // [[archive]]
-    std::vector<ArchiveAction> archive;
+    std::string master_key;           // file; "": STORE/master.key. Made where neither it nor a keyring is.
+    std::int32_t keep_days = 0;       // of recordings that name none; 0: for ever
+    double reserve_percent = 0;       // of the disk to be kept free
     std::int64_t archive_action = 0;  // of recordings that name none; 0: they are not archived
     // [directory]
     Directory::Base directory;

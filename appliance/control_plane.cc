@@ -137,7 +137,8 @@ public:
                .log = options.log}),
           to_writer_(links_.writer_commands),
           to_signalling_(links_.sip_forget) {
-        archive_.set_actions(options.archive, options.archive_action);
+        default_archive_action_ = options.archive_action;
+        take_archive_actions();
         if (const auto resumed = functions_.resume_blackouts(); !resumed)
             options.log("error", "blackouts that ran do not go on: " + resumed.error().message);
         for (WorkerLinks* worker : links_.workers) to_workers_.emplace_back(worker->decisions);
@@ -181,7 +182,10 @@ public:
         asio::post(io_, [this, rules = std::move(rules)] { links_.directory.set_base_schedule(rules); });
     }
     void set_archive_actions(std::vector<ArchiveAction> actions, std::int64_t default_action) override {
-        archive_.set_actions(std::move(actions), default_action);
+        asio::post(io_, [this, actions = std::move(actions), default_action] {
+            default_archive_action_ = default_action;
+            links_.directory.set_base_archive_actions(actions);
+        });
     }
     void request_stop() override { stop_requested_.store(true), links_.control_wakeup.signal(); }
     std::vector<std::uint64_t> completed() const override { return completed_; }
@@ -378,6 +382,15 @@ private:
         });
     }
 
+    // Those of the configuration, and what functions made of them.
+    void take_archive_actions() {
+        if (archive_version_ == links_.directory.archive_version()) return;
+        archive_version_ = links_.directory.archive_version();
+        std::vector<ArchiveAction> actions;
+        for (const auto& [number, action] : links_.directory.archive_actions()) actions.push_back(action);
+        archive_.set_actions(std::move(actions), default_archive_action_);
+    }
+
     // One at a time, so that no decision waits for all of them.
     void write_documents() {
         if (control_.write_due_document()) asio::post(io_, [this] { write_documents(); });
@@ -390,6 +403,7 @@ private:
         audit_.tick(now_ns);
         if (options_.serve && !finishing_) {
             retention_.tick(now_ns);
+            take_archive_actions();
             archive_.tick(now_ns);
         }
         if (!rates_.sample(now_ns, links_.captures)) return;
@@ -501,6 +515,8 @@ private:
     std::unique_ptr<MailRuns> mail_;  // where there is a server
     api::Functions functions_;
     ArchiveRuns archive_;
+    std::uint64_t archive_version_ = 0;  // of the directory's actions, as it has them
+    std::int64_t default_archive_action_ = 0;
     RetentionRuns retention_;
     std::uint64_t next_purge_token_ = kFirstPurgeToken;
     std::unordered_map<std::uint64_t, std::shared_ptr<std::promise<void>>> purge_records_;  // by token

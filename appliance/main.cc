@@ -106,13 +106,13 @@ ApplianceOptions options_from(const Configuration& configuration) {
     options.encrypt = configuration.storage.encrypt;
     options.master_key = configuration.storage.master_key;
     options.keep_days = static_cast<std::int32_t>(configuration.recording.keep_days);
-    options.archive = configuration.archive;
     options.archive_action = configuration.recording.archive_action;
     options.reserve_percent = configuration.storage.reserve_percent;
     options.flush_ns = static_cast<TimeNs>(configuration.storage.flush_s * static_cast<double>(kNsPerSecond));
     options.segment_bytes = std::uint64_t{configuration.storage.segment_mib} << 20;
     options.directory = directory_base(configuration.directory);
     options.directory.schedule = configuration.schedule;
+    for (const ArchiveAction& action : configuration.archive) options.directory.archive_actions[action.number] = action;
     options.users_dialect = configuration.api.dialect == ApiDialect::users;
     options.servers.xml = configuration.api.xml;
     options.servers.events = configuration.api.events;

@@ -171,8 +171,14 @@ void Directory::add(const Link& link) { links_.insert(link); }
 void Directory::remove(const Link& link) { links_.erase(link); }
 void Directory::add(const Term& term) { terms_[term.name] = term.value; }
 void Directory::remove(const Term& term) { terms_.erase(term.name); }
-void Directory::add(const ArchiveActionEntry& action) { archive_actions_[action.number] = action; }
-void Directory::remove(const ArchiveActionEntry& action) { archive_actions_.erase(action.number); }
+void Directory::add(const ArchiveAction& action) {
+    archive_actions_[action.number] = action;
+    ++archive_version_;
+}
+void Directory::remove(const ArchiveAction& action) {
+    archive_actions_.erase(action.number);
+    ++archive_version_;
+}
 
 void Directory::add(const ScheduleEntry& schedule) {
     schedule_ = schedule;

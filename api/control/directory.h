@@ -76,7 +76,7 @@ public:
     struct Base {
         std::map<std::string, std::string> terms;
         std::map<std::int32_t, std::string> locations, sites;
-        std::map<std::int64_t, ArchiveActionEntry> archive_actions;
+        std::map<std::int64_t, ArchiveAction> archive_actions;
         std::vector<RuleText> schedule;
     };
     explicit Directory(Base base = {}, std::size_t most_entries = 1'000'000);
@@ -122,11 +122,12 @@ public:
     DirectoryResult<> reset_term(const std::string& name);
     DirectoryResult<> set_place(const Place& place);
     DirectoryResult<> remove_place(Place::Kind kind, std::int32_t id);
-    DirectoryResult<> set_archive_action(const ArchiveActionEntry& action);
+    DirectoryResult<> set_archive_action(const ArchiveAction& action);
     DirectoryResult<> remove_archive_action(std::int64_t number);
     // All rules anew, which Schedule::make() has taken; nullopt: back to what the configuration says.
     DirectoryResult<> set_schedule(const std::optional<ScheduleEntry>& schedule);
     // The configuration was read again.
+    void set_base_archive_actions(const std::vector<ArchiveAction>& actions);
     void set_base_schedule(std::vector<RuleText> rules);
 
     // --- look-ups. Deleted users are found by id alone.
@@ -161,8 +162,13 @@ public:
     [[nodiscard]] std::map<std::string, std::string> terms() const;
     [[nodiscard]] std::map<std::int32_t, std::string> places(Place::Kind kind) const;
     [[nodiscard]] bool has_place(Place::Kind kind, std::int32_t id) const;
-    [[nodiscard]] std::map<std::int64_t, ArchiveActionEntry> archive_actions() const;
-    [[nodiscard]] const ArchiveActionEntry* archive_action(std::int64_t number) const;
+    [[nodiscard]] std::map<std::int64_t, ArchiveAction> archive_actions() const;
+    [[nodiscard]] const ArchiveAction* archive_action(std::int64_t number) const;
+
+    // Whether functions have added it, or changed the configuration's.
+    [[nodiscard]] bool own_archive_action(std::int64_t number) const { return archive_actions_.contains(number); }
+    // Another one after each change.
+    [[nodiscard]] std::uint64_t archive_version() const { return archive_version_; }
 
     [[nodiscard]] const std::vector<RuleText>& schedule() const {
         return schedule_ ? schedule_->rules : base_.schedule;
@@ -194,7 +200,7 @@ private:
     void add(const Role& role);
     void add(const Link& link);
     void add(const Term& term);
-    void add(const ArchiveActionEntry& action);
+    void add(const ArchiveAction& action);
     void add(const ScheduleEntry& schedule);
     void add(const IdCounter& counter);
     void remove(const User& user);
@@ -204,7 +210,7 @@ private:
     void remove(const Role& role);
     void remove(const Link& link);
     void remove(const Term& term);
-    void remove(const ArchiveActionEntry& action);
+    void remove(const ArchiveAction& action);
     void remove(const ScheduleEntry& schedule);
     void remove(const IdCounter& /*counter*/) {}
     [[nodiscard]] Result<> check_alone(const DirectoryEntry& entry) const;
@@ -234,9 +240,9 @@ private:
     std::unordered_map<std::string, std::int32_t> role_ids_;
     Links links_;
     std::map<std::string, std::string> terms_;
-    std::map<std::int64_t, ArchiveActionEntry> archive_actions_;
+    std::map<std::int64_t, ArchiveAction> archive_actions_;
     std::optional<ScheduleEntry> schedule_;
-    std::uint64_t schedule_version_ = 1;
+    std::uint64_t schedule_version_ = 1, archive_version_ = 1;
     std::map<std::string, std::int32_t> next_;  // of each series
 };
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 // Directory entries as keys and JSON. Read back without trust: an entry that does not say what its key says is an
 // error.
+#include <algorithm>
 #include <limits>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -72,10 +74,14 @@ json::object json_of(const Link& link) {
     return {{"left", link.left}, {"right", link.right}, {"device", json_text(link.device)}};
 }
 json::object json_of(const Term& term) { return {{"name", json_text(term.name)}, {"value", json_text(term.value)}}; }
-json::object json_of(const ArchiveActionEntry& action) {
-    json::object settings;
-    for (const auto& [name, value] : action.settings) settings[valid_utf8(name)] = json_text(value);
-    return {{"number", action.number}, {"name", json_text(action.name)}, {"settings", std::move(settings)}};
+json::object json_of(const ArchiveAction& action) {
+    return {{"number", action.number},
+            {"name", json_text(action.name)},
+            {"path", json_text(action.path)},
+            {"mode", json_text(kArchiveModes[static_cast<std::size_t>(action.mode)])},
+            {"format", json_text(kArchiveFormats[static_cast<std::size_t>(action.format)])},
+            {"keep_days", action.keep_days},
+            {"wait_ns", action.wait_ns}};
 }
 json::object json_of(const ScheduleEntry& schedule) {
     json::array rules;
@@ -209,15 +215,22 @@ void read(const Members& from, Term& term) {
     from.text("name", term.name);
     from.text("value", term.value);
 }
-void read(const Members& from, ArchiveActionEntry& action) {
+template <class Choice>
+void read_choice(const Members& from, std::string_view name, std::span<const std::string_view> texts, Choice& to) {
+    std::string text;
+    from.text(name, text);
+    const auto at = std::ranges::find(texts, text);
+    if (at == texts.end()) return from.refuse(name);
+    to = static_cast<Choice>(at - texts.begin());
+}
+void read(const Members& from, ArchiveAction& action) {
     from.integer("number", action.number);
     from.text("name", action.name);
-    const json::value* settings = from.member("settings");
-    if (settings == nullptr || !settings->is_object()) return from.refuse("settings");
-    for (const auto& [name, value] : settings->get_object()) {
-        if (!value.is_string()) return from.refuse("settings");
-        action.settings[std::string(name)] = std::string(value.get_string());
-    }
+    from.text("path", action.path);
+    read_choice(from, "mode", kArchiveModes, action.mode);
+    read_choice(from, "format", kArchiveFormats, action.format);
+    from.integer("keep_days", action.keep_days);
+    from.integer("wait_ns", action.wait_ns);
 }
 void read(const Members& from, ScheduleEntry& schedule) {
     from.objects("rules", [&](const Members& each) { each.all_texts(schedule.rules.emplace_back()); });
@@ -241,7 +254,7 @@ std::string key_of_one(const Link& link) {
                        link.right, link.device);
 }
 std::string key_of_one(const Term& term) { return "term/" + term.name; }
-std::string key_of_one(const ArchiveActionEntry& action) { return fmt::format("archive/{}", action.number); }
+std::string key_of_one(const ArchiveAction& action) { return fmt::format("archive/{}", action.number); }
 std::string key_of_one(const ScheduleEntry& /*schedule*/) { return "schedule/rules"; }
 std::string key_of_one(const IdCounter& counter) { return "next/" + counter.series; }
 
@@ -258,7 +271,7 @@ std::optional<DirectoryEntry> kind_of(std::string_view key) {
     if (key.starts_with("group/")) return Group{};
     if (key.starts_with("role/")) return Role{};
     if (key.starts_with("term/")) return Term{};
-    if (key.starts_with("archive/")) return ArchiveActionEntry{};
+    if (key.starts_with("archive/")) return ArchiveAction{};
     if (key == "schedule/rules") return ScheduleEntry{};
     if (key.starts_with("next/")) return IdCounter{};
     return std::nullopt;

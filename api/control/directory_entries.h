@@ -15,6 +15,7 @@
 
 #include "capture/base/clock.h"
 #include "capture/base/result.h"
+#include "storage/archive_action.h"
 
 namespace spantape {
 
@@ -88,13 +89,6 @@ struct Term {
     bool operator==(const Term&) const = default;
 };
 
-struct ArchiveActionEntry {
-    std::int64_t number = 0;  // ARCHIVEACTION of the call functions
-    std::string name;
-    std::map<std::string, std::string> settings;
-    bool operator==(const ArchiveActionEntry&) const = default;
-};
-
 // The rules of the schedule, all of them, in order (schedule.h: RuleText).
 struct ScheduleEntry {
     std::vector<std::map<std::string, std::string>> rules;
@@ -109,7 +103,7 @@ struct IdCounter {
 };
 
 using DirectoryEntry =
-    std::variant<User, Station, Place, Group, Role, Link, Term, ArchiveActionEntry, ScheduleEntry, IdCounter>;
+    std::variant<User, Station, Place, Group, Role, Link, Term, ArchiveAction, ScheduleEntry, IdCounter>;
 
 // One entry made (no `before`), replaced, or removed (no `after`).
 struct DirectoryChange {

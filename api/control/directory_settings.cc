@@ -73,7 +73,7 @@ DirectoryResult<> Directory::remove_place(Place::Kind kind, std::int32_t id) {
     return done;
 }
 
-DirectoryResult<> Directory::set_archive_action(const ArchiveActionEntry& action) {
+DirectoryResult<> Directory::set_archive_action(const ArchiveAction& action) {
     DirectoryDone done;
     const auto at = archive_actions_.find(action.number);
     if (at != archive_actions_.end() && at->second == action) return done;
@@ -89,7 +89,7 @@ DirectoryResult<> Directory::remove_archive_action(std::int64_t number) {
         return refuse(DirectoryFault::not_found,
                       fmt::format("there is no archive action {} beside those of the configuration", number));
     DirectoryDone done;
-    change(done.changes, ArchiveActionEntry(at->second), std::nullopt);
+    change(done.changes, ArchiveAction(at->second), std::nullopt);
     return done;
 }
 
@@ -100,6 +100,12 @@ DirectoryResult<> Directory::set_schedule(const std::optional<ScheduleEntry>& sc
     const auto before = schedule_ ? std::optional<DirectoryEntry>(*schedule_) : std::nullopt;
     change(done.changes, before, schedule ? std::optional<DirectoryEntry>(*schedule) : std::nullopt);
     return done;
+}
+
+void Directory::set_base_archive_actions(const std::vector<ArchiveAction>& actions) {
+    base_.archive_actions.clear();
+    for (const ArchiveAction& action : actions) base_.archive_actions[action.number] = action;
+    ++archive_version_;
 }
 
 void Directory::set_base_schedule(std::vector<RuleText> rules) {
@@ -125,13 +131,13 @@ bool Directory::has_place(Place::Kind kind, std::int32_t id) const {
            (kind == Place::Kind::site ? base_.sites.contains(id) : base_.locations.contains(id));
 }
 
-std::map<std::int64_t, ArchiveActionEntry> Directory::archive_actions() const {
+std::map<std::int64_t, ArchiveAction> Directory::archive_actions() const {
     auto all = archive_actions_;
     all.insert(base_.archive_actions.begin(), base_.archive_actions.end());
     return all;
 }
 
-const ArchiveActionEntry* Directory::archive_action(std::int64_t number) const {
+const ArchiveAction* Directory::archive_action(std::int64_t number) const {
     if (const auto at = archive_actions_.find(number); at != archive_actions_.end()) return &at->second;
     const auto at = base_.archive_actions.find(number);
     return at == base_.archive_actions.end() ? nullptr : &at->second;

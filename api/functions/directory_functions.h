@@ -57,6 +57,9 @@ DirectoryAnswer site_set(Directory& directory, const DirectoryRequest& request);
 // schedule_functions.cc. Ours: the schedule's rules, listed and changed.
 DirectoryAnswer schedule_set(Directory& directory, const DirectoryRequest& request);
 
+// archive_functions.cc. Ours: archive actions, listed and changed.
+DirectoryAnswer archive_action_set(Directory& directory, const DirectoryRequest& request);
+
 // --- for those files
 // What a refusal is answered with; an agent that is not found is so by one code or the other, as the function's page
 // says.

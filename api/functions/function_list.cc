@@ -468,6 +468,19 @@ private:
                     .clears_empty = true,
                     .missing = API_INVALID_MESSAGE_FORMAT,
                     .handler = &F::directory_function<schedule_set>});
+        constexpr std::int64_t kTenYearsS = 10 * 366 * 86'400;
+        add(table,
+            {.name = "ARCHIVEACTIONSET",
+             .chapter = chapter,
+             .function_class = FunctionClass::administration,
+             .parameters = {action({"LIST", "ADD", "MODIFY", "DELETE"}), integer("NUMBER", 1, INT64_MAX),
+                            text("NAME", 255), text("PATH", 1000), choice("MODE", {"COPY", "MOVE"}),
+                            choice("FORMAT", {"WAV"}), integer("KEEPDAYS", 0, 36'500), integer("WAIT", 0, kTenYearsS)},
+             .results = {"COUNT", "ARCHIVEACTIONS"},
+             .codes = {API_DATABASE_QUERY_ERROR},
+             .refuses_overlong = true,
+             .missing = API_INVALID_MESSAGE_FORMAT,
+             .handler = &F::directory_function<archive_action_set>});
         add(table, {.name = "EXPLAIN",
                     .chapter = chapter,
                     .function_class = FunctionClass::administration,

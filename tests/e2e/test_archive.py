@@ -15,6 +15,7 @@ from support.archives import archived
 from support.clients import XmlClient
 
 CALLS = 4
+WAIT_S = 300_000_000  # the calls are of 2023
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +149,58 @@ def test_the_wait_and_the_recordings_own_action_count(store, target, start_daemo
     daemon.process.send_signal(signal.SIGHUP)
     programs.wait_until(lambda: idents[1] in archived(second), 20, "the copy of the new action")
     assert idents[2] not in archived(target) and idents[2] not in archived(second)
+
+
+def spantape_actions(daemon, *arguments):
+    done = programs.run(programs.SPANTAPE, "archive-action", *arguments, "--server", f"127.0.0.1:{daemon.ports['xml']}",
+                        "--json")
+    return done.returncode, json.loads(done.stdout) if done.returncode == 0 else done.stderr
+
+
+def test_actions_are_added_changed_and_removed_while_it_runs(store, target, start_daemon, tmp_path):
+    second = tmp_path / "second"
+    second.mkdir()
+    configured = {"archive": [action(target, wait=WAIT_S)]}
+    daemon = start_daemon(**configured)
+    idents = sorted(calls(store))
+    with XmlClient(daemon.ports["xml"]) as xml:
+        for ident, number in zip(idents, (7, 8, 9)):
+            assert xml.ask("CALLUPDATE", RECORDID=ident, ARCHIVEACTION=number).code == 20
+        listed = xml.ask("ARCHIVEACTIONSET", ACTION="LIST")
+        assert listed["COUNT"] == "1" and listed["ARCHIVEACTIONS/ARCHIVEACTION/WAIT"] == str(WAIT_S)
+        for wrong, why in (({"ACTION": "ADD", "NUMBER": 7, "PATH": "/a"}, "there is an archive action 7"),
+                           ({"ACTION": "MODIFY", "NUMBER": 8}, "there is no archive action 8"),
+                           ({"ACTION": "DELETE", "NUMBER": 7}, "beside those of the configuration"),
+                           ({"ACTION": "ADD", "NUMBER": 8}, "PATH must be the path"),
+                           ({"ACTION": "ADD", "NUMBER": 8, "PATH": "archive"}, "is 'archive'"),
+                           ({"ACTION": "ADD", "PATH": "/a"}, "NUMBER of the archive action is required"),
+                           ({"ACTION": "ADD", "NUMBER": 8, "PATH": "/a", "MODE": "LINK"}, "MODE"),
+                           ({"ACTION": "ADD", "NUMBER": 8, "PATH": "/a", "KEEPDAYS": -1}, "KEEPDAYS")):
+            answer = xml.ask("ARCHIVEACTIONSET", **wrong)
+            assert answer.code != 20 and why in answer["RESULTMSG"], answer
+    code, actions = spantape_actions(daemon, "add", "8", "name=<second>", f"path={second}", "keep_days=30")
+    assert code == 0 and [each["NUMBER"] for each in actions] == ["7", "8"]
+    assert actions[1] == {"NUMBER": "8", "NAME": "<second>", "PATH": str(second), "MODE": "COPY", "FORMAT": "WAV",
+                          "KEEPDAYS": "30", "WAIT": "0", "ORIGIN": "changed"}
+    programs.wait_until(lambda: list(archived(second)) == [idents[1]], 20, "the copy of the new action")
+    assert not archived(target)
+    # What was changed holds over a restart, and over the configuration's of the same number.
+    assert spantape_actions(daemon, "modify", "7", "wait=0")[1][0]["ORIGIN"] == "changed"
+    programs.wait_until(lambda: list(archived(target)) == [idents[0]], 20, "the copy without the wait")
+    assert daemon.stop() == 0
+    daemon = start_daemon(tmp_path, [], **configured)
+    code, actions = spantape_actions(daemon, "list")
+    assert [(each["NUMBER"], each["WAIT"], each["ORIGIN"]) for each in actions] == [("7", "0", "changed"), ("8", "0", "changed")]
+    assert [each["ORIGIN"] for each in spantape_actions(daemon, "delete", "7")[1]] == ["configuration", "changed"]
+    assert [each["NUMBER"] for each in spantape_actions(daemon, "delete", "8")[1]] == ["7"]
+    code, error = spantape_actions(daemon, "delete", "8")
+    assert code == 1 and "there is no archive action 8" in error
+    with XmlClient(daemon.ports["xml"]) as xml:
+        assert xml.ask("CALLUPDATE", RECORDID=idents[3], ARCHIVEACTION=8).code == 20
+    programs.wait_until(lambda: status(daemon)["archiveunknownaction"] == 2, 20, "8 and 9 are unknown")
+    assert daemon.stop() == 0
+    results = [each["result"] for each in audit(store, "ARCHIVEACTIONSET")]
+    assert results.count("API_OK") == 6 and results.count("API_INVALID_MESSAGE_FORMAT") == 9
 
 
 def test_what_is_past_its_days_in_the_archive_goes_there_alone(store, target, start_daemon, tmp_path):

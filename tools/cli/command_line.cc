@@ -283,6 +283,7 @@ struct Commands {
     ScheduleCommand schedule;
     ExplainCommand explain;
     AssuranceCommand assurance;
+    ArchiveActionCommand archive_action;
     AuditCommand audit;
     KeepCommand purge{.act = KeepCommand::Act::purge}, lock{.act = KeepCommand::Act::lock},
         unlock{.act = KeepCommand::Act::unlock};
@@ -300,6 +301,20 @@ void add_schedule(CLI::App& schedule, ScheduleCommand& command) {
     schedule.add_option("--at", command.position, "Its place among the rules, from 1")->type_name("N");
     add_server(schedule, command.server);
     add_json(schedule, command.json);
+}
+
+void add_archive_action(CLI::App& actions, ArchiveActionCommand& command) {
+    actions.add_option("ACTION", command.action, "list, add, modify or delete")
+        ->check(CLI::IsMember({"list", "add", "modify", "delete"}))
+        ->type_name("");
+    actions.add_option("NUMBER", command.number, "Which")->type_name("");
+    actions
+        .add_option("KEY=VALUE", command.settings,
+                    "What it does: name, path, mode (copy, move), format (wav), keep_days, wait, as [[archive]] in "
+                    "spantape.toml has them")
+        ->type_name("");
+    add_server(actions, command.server);
+    add_json(actions, command.json);
 }
 
 void add_explain(CLI::App& explain, ExplainCommand& command) {
@@ -342,6 +357,8 @@ void add_commands(CLI::App& app, Commands& commands) {
     add_json(*terminology, commands.terminology.json);
     add_schedule(*app.add_subcommand("schedule", "The rules that say which calls are recorded: list or change them"),
                  commands.schedule);
+    add_archive_action(*app.add_subcommand("archive-action", "Where recordings are archived to: list or change it"),
+                       commands.archive_action);
     add_explain(*app.add_subcommand("explain", "Why a call was or was not recorded"), commands.explain);
     auto* assurance =
         app.add_subcommand("assurance", "Which calls have no full recording, and why; exit 1: there are some");
@@ -383,6 +400,7 @@ Command chosen(const CLI::App& app, Commands&& commands) {
     if (name == "watch") return std::move(commands.watch);
     if (name == "functions") return commands.functions;
     if (name == "terminology") return std::move(commands.terminology);
+    if (name == "archive-action") return std::move(commands.archive_action);
     if (name == "schedule") return std::move(commands.schedule);
     if (name == "explain") return std::move(commands.explain);
     if (name == "assurance") return std::move(commands.assurance);

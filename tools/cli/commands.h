@@ -106,6 +106,16 @@ struct ScheduleCommand {
 };
 int run(const ScheduleCommand& command, const Console& console);
 
+// The archive actions of a running appliance.
+struct ArchiveActionCommand {
+    std::string action = "list";        // add, modify, delete
+    std::string number;                 // which
+    std::vector<std::string> settings;  // "key=value"
+    std::string server = kDefaultServer;
+    bool json = false;
+};
+int run(const ArchiveActionCommand& command, const Console& console);
+
 // Which calls have no full recording; kFailed when there are any.
 struct AssuranceCommand {
     std::string store;  // not "": of what is in there, without its daemon
@@ -178,9 +188,9 @@ struct FunctionsCommand {
 };
 int run(const FunctionsCommand& command, const Console& console);
 
-using Command =
-    std::variant<AuditCommand, FunctionsCommand, KeepCommand, RecordCommand, CallsCommand, DevicesCommand,
-                 ChannelsCommand, StatusCommand, WatchCommand, ExportCommand, CavCommand, SendCommand, RekeyCommand,
-                 VerifyCommand, RebuildCommand, TerminologyCommand, ScheduleCommand, ExplainCommand, AssuranceCommand>;
+using Command = std::variant<AuditCommand, FunctionsCommand, KeepCommand, RecordCommand, CallsCommand, DevicesCommand,
+                             ChannelsCommand, StatusCommand, WatchCommand, ExportCommand, CavCommand, SendCommand,
+                             RekeyCommand, VerifyCommand, RebuildCommand, TerminologyCommand, ScheduleCommand,
+                             ExplainCommand, AssuranceCommand, ArchiveActionCommand>;
 
 }  // namespace spantape::cli

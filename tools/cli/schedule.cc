@@ -8,67 +8,20 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "api/protocol/xml_text.h"
+#include "tools/cli/api_request.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/table.h"
 #include "tools/cli/xml_client.h"
 
 namespace spantape::cli {
 
-namespace {
-
-std::string upper(std::string text) {
-    std::erase(text, '_');
-    std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::toupper(c); });
-    return text;
-}
-
-void append(std::string& request, const std::string& name, const std::string& value) {
-    request += "<" + name + ">";
-    api::append_escaped(request, value);
-    request += "</" + name + ">";
-}
-
-Result<api::Element> ask(const std::string& server, const std::string& request) {
-    const auto client = XmlClient::connect(server);
-    if (!client) return std::unexpected(client.error());
-    (*client)->send("<REQUEST>" + request + "</REQUEST>\r\n", false);
-    const auto document = (*client)->read(XmlClient::kAnswerLimit);
-    if (!document) return std::unexpected(document.error());
-    if (!*document) return fail("{} closed the connection without an answer", server);
-    auto result = read_document(**document);
-    if (result && !is_ok(*result)) return fail("{}", failure_text(*result));
-    return result;
-}
-
-Result<std::string> request_of(const ScheduleCommand& command) {
-    std::string request = "<TYPE>SCHEDULESET</TYPE><REQUESTID>1</REQUESTID>";
-    append(request, "ACTION", upper(command.action));
-    if (!command.name.empty()) append(request, "NAME", command.name);
-    if (command.position != 0) append(request, "POSITION", std::to_string(command.position));
-    for (const std::string& setting : command.settings) {
-        const std::size_t equals = setting.find('=');
-        const std::string name = upper(setting.substr(0, equals));
-        const bool word = !name.empty() && std::ranges::all_of(name, [](unsigned char c) { return std::isalnum(c); });
-        if (equals == std::string::npos || !word) return fail("'{}': must be KEY=VALUE", setting);
-        append(request, name, setting.substr(equals + 1));
-    }
-    return request;
-}
-
-// The children of one element, or none.
-const std::vector<api::Element>& children_of(const api::Element& parent, const char* name) {
-    static const std::vector<api::Element> none;
-    const api::Element* found = child(parent, name);
-    return found != nullptr ? found->children : none;
-}
-
-}  // namespace
-
 int run(const ScheduleCommand& command, const Console& console) {
-    const auto request = request_of(command);
-    if (!request) return console.failed(request.error().message);
-    const auto result = ask(command.server, *request);
+    ApiRequest request("SCHEDULESET");
+    request.add("ACTION", ApiRequest::parameter_of(command.action));
+    if (!command.name.empty()) request.add("NAME", command.name);
+    if (command.position != 0) request.add("POSITION", std::to_string(command.position));
+    if (auto added = request.add_settings(command.settings); !added) return console.failed(added.error().message);
+    const auto result = request.ask(command.server);
     if (!result) return console.failed(result.error().message);
     boost::json::array rules;
     Table table({{"#"}, {"RULE"}, {"DECISION"}, {"IF"}});
@@ -97,11 +50,11 @@ int run(const ScheduleCommand& command, const Console& console) {
 }
 
 int run(const ExplainCommand& command, const Console& console) {
-    std::string request = "<TYPE>EXPLAIN</TYPE><REQUESTID>1</REQUESTID>";
+    ApiRequest request("EXPLAIN");
     const bool number = std::ranges::all_of(command.call, [](unsigned char c) { return std::isdigit(c); });
     const char* by = command.device ? "DEVICEID" : number && command.call.size() < 14 ? "RECORDID" : "GLOBALCALLID";
-    append(request, by, command.call);
-    const auto result = ask(command.server, request);
+    request.add(by, command.call);
+    const auto result = request.ask(command.server);
     if (!result) return console.failed(result.error().message);
     if (command.json) {
         boost::json::object object;

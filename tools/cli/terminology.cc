@@ -4,7 +4,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "api/protocol/xml_text.h"
+#include "tools/cli/api_request.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/table.h"
 #include "tools/cli/xml_client.h"
@@ -16,19 +16,11 @@ namespace {
 // NAME=VALUE; without a value the name has the configuration's again.
 Result<> change(const TerminologyCommand& command, const std::string& text) {
     const std::size_t equals = text.find('=');
-    std::string request = "<REQUEST><TYPE>TERMINOLOGYSET</TYPE><REQUESTID>1</REQUESTID><NAME>";
-    api::append_escaped(request, text.substr(0, equals));
-    request += "</NAME><VALUE>";
-    api::append_escaped(request, text.substr(equals + 1));
-    const auto client = XmlClient::connect(command.server);
-    if (!client) return std::unexpected(client.error());
-    (*client)->send(request + "</VALUE></REQUEST>\r\n", false);
-    const auto document = (*client)->read(XmlClient::kAnswerLimit);
-    if (!document) return std::unexpected(document.error());
-    if (!*document) return fail("{} closed the connection without an answer", command.server);
-    const auto result = read_document(**document);
-    if (!result) return std::unexpected(result.error());
-    if (!is_ok(*result)) return fail("{}: {}", text, failure_text(*result));
+    ApiRequest request("TERMINOLOGYSET");
+    request.add("NAME", text.substr(0, equals));
+    request.add("VALUE", text.substr(equals + 1));
+    const auto result = request.ask(command.server);
+    if (!result) return fail("{}: {}", text, result.error().message);
     return {};
 }
 

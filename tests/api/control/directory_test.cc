@@ -227,7 +227,11 @@ TEST_F(DirectoryRules, AnyTextComesBackFromItsEntry) {
     keep(directory_.set_station({odd, odd, 1})->changes, stored);
     keep(directory_.add_group(odd)->changes, stored);
     keep(directory_.add_member(1, 1, odd)->changes, stored);
-    keep(directory_.set_archive_action({5, odd, {{odd, odd}}})->changes, stored);
+    keep(directory_
+             .set_archive_action(
+                 {.number = 5, .name = odd, .path = odd, .mode = ArchiveMode::move, .keep_days = 3, .wait_ns = 7})
+             ->changes,
+         stored);
     Directory again(places());
     load_all(stored, again);
     EXPECT_EQ(*again.user(1), *directory_.user(1));
