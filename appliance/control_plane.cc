@@ -346,6 +346,7 @@ private:
     }
     void on_writer(const WriterEvent& event) {
         control_.on_writer(event);
+        functions_.on_writer();
         if (const auto* stored = std::get_if<RecordingStored>(&event)) functions_.on_recording_stored(stored->ident);
         if (const auto* ready = std::get_if<BlackoutReady>(&event)) functions_.on_blackout_ready(*ready);
         if (const auto* flushed = std::get_if<Flushed>(&event); flushed != nullptr) {

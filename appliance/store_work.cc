@@ -39,7 +39,7 @@ Result<ReachedBack> StoreWork::reach_back(const PastBlackout& blackout) {
 
 Result<SilencedCopies> StoreWork::silence_copies(const PastBlackout& blackout,
                                                  const std::vector<std::uint64_t>& idents) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(copies_mutex_);
     auto silenced = spantape::silence_copies(tools_.index, blackout, idents, tools_.archive_identity);
     if (!silenced || silenced->silenced.empty()) return silenced;
     boost::json::array copies;

@@ -45,7 +45,8 @@ public:
 
 private:
     const Tools tools_;
-    std::mutex mutex_;  // of what writes in place
+    std::mutex mutex_;         // of what writes in place
+    std::mutex copies_mutex_;  // likewise in archives, which may be slow
 };
 
 }  // namespace spantape

@@ -189,6 +189,7 @@ private:
     Found take_over(const std::string& name) const {
         const auto sidecar = read_sidecar(sidecar_path(path_to(name)));
         if (!sidecar || !*sidecar || !is_ours(**sidecar)) return std::nullopt;
+        if (!(*sidecar)->holds(recording_.blackouts)) return std::nullopt;  // from before a blackout reached back
         const Descriptor file(::open(path_to(name).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
         if (file.get() < 0) return std::nullopt;
         const auto hash = hash_of_file(file.get());

@@ -50,6 +50,34 @@ bool read_member(const json::object& object, const char* name, Value& value) {
     }
 }
 
+TimeNs time_of(double seconds) {
+    constexpr double kMost = 4e9;  // two of them are what TimeNs holds
+    return static_cast<TimeNs>(std::clamp(seconds, -kMost, kMost) * static_cast<double>(kNsPerSecond));
+}
+
+// Calls with the objects of a list.
+void for_each_of(const json::object& members, const char* list, const std::function<void(const json::object&)>& take) {
+    const json::value* found = members.if_contains(list);
+    if (found == nullptr || !found->is_array()) return;
+    for (const json::value& each : found->get_array())
+        if (each.is_object()) take(each.get_object());
+}
+void read_blackouts(const json::object& recording, std::vector<BlackoutWindow>& windows) {
+    for_each_of(recording, "blackouts", [&](const json::object& each) {
+        double from = 0, to = 0;
+        if (read_member(each, "from", from) && read_member(each, "to", to))
+            windows.push_back({time_of(from), time_of(to)});
+    });
+}
+void read_streams(const json::object& recording, std::set<std::string>& streams) {
+    for_each_of(recording, "streams", [&](const json::object& each) {
+        std::string ssrc, source, destination;
+        if (read_member(each, "ssrc", ssrc) && read_member(each, "source", source) &&
+            read_member(each, "destination", destination))
+            streams.insert(fmt::format("{} {} {}", ssrc, source, destination));
+    });
+}
+
 std::optional<Sidecar> parse_sidecar(std::string_view text) {
     json::error_code error;
     const json::value document = json::parse(text, error);
@@ -65,6 +93,8 @@ std::optional<Sidecar> parse_sidecar(std::string_view text) {
                        read_member(members, "sha256", sidecar.sha256) &&
                        read_member(members, "archived_ns", sidecar.archived_ns) &&
                        read_member(recording->get_object(), "ident", sidecar.ident);
+    read_blackouts(recording->get_object(), sidecar.blackouts);
+    read_streams(recording->get_object(), sidecar.streams);
     return whole ? std::optional(sidecar) : std::nullopt;
 }
 
@@ -162,8 +192,7 @@ Recording recording_of(std::string_view sidecar) {
     const auto seconds = [&](const char* name) {
         double value = 0;
         read_member(members, name, value);
-        constexpr double kMost = 9e9;  // of what TimeNs holds
-        return static_cast<TimeNs>(std::clamp(value, -kMost, kMost) * static_cast<double>(kNsPerSecond));
+        return time_of(value);
     };
     read_member(members, "ident", recording.ident);
     read_member(members, "agent_id", recording.agent_id);
@@ -301,26 +330,40 @@ Result<ErasedCopies> erase_archived(Index& index, std::uint64_t ident, const std
     return result;
 }
 
+bool Sidecar::holds(const std::vector<BlackoutWindow>& windows) const {
+    constexpr TimeNs kRoundingNs = kNsPerMs;
+    auto wider = blackouts;
+    for (BlackoutWindow& each : wider) each = {each.from_ns - kRoundingNs, each.to_ns + kRoundingNs};
+    wider = merged(std::move(wider));
+    return std::ranges::all_of(windows, [&](const BlackoutWindow& window) {
+        return std::ranges::any_of(wider, [&](const BlackoutWindow& each) {
+            return each.from_ns <= window.from_ns && each.to_ns >= window.to_ns;
+        });
+    });
+}
+
 bool may_hold(const ArchivedCopy& copy, TimeNs from_ns, const BlackoutWindow& window) {
     const std::string day = copy.name.substr(0, copy.name.find('/'));
     // Whatever time zone a day was named in.
     return is_archive_day(day) && day >= day_of(from_ns - kNsPerDay) && day <= day_of(window.to_ns + kNsPerDay);
 }
 
-Result<bool> silence_archived(const ArchivedCopy& copy, const std::string& identity, const BlackoutWindow& window,
-                              const std::function<bool(const Recording&)>& concerns) {
+Result<std::optional<std::set<std::string>>> silence_archived(const ArchivedCopy& copy, const std::string& identity,
+                                                              const BlackoutWindow& window, const Concerned& concerns) {
+    using Streams = std::optional<std::set<std::string>>;
     if (!is_there(copy.target + kMark))
         return fail("{}: is out of reach ({} is missing)", copy.target, copy.target + kMark);
     const std::string path = fmt::format("{}/{}", copy.target, copy.name);
     auto text = sidecar_text(sidecar_path(path));
     if (!text) return std::unexpected(text.error());
-    if (!*text) return is_there(path) ? fail("{}: has no sidecar that says whose it is", path) : Result<bool>(false);
+    if (!*text)
+        return is_there(path) ? fail("{}: has no sidecar that says whose it is", path) : Result<Streams>(std::nullopt);
     const auto sidecar = parse_sidecar(**text);
     if (!sidecar) return fail("{}: is no sidecar of an archived recording", sidecar_path(path));
-    if (sidecar->store != identity || sidecar->ident != copy.ident) return false;  // ours is not there any more
+    if (sidecar->store != identity || sidecar->ident != copy.ident) return Streams();  // ours is not there any more
     const Recording recording = recording_of(**text);
     const BlackoutWindow part{std::max(window.from_ns, recording.start_ns), std::min(window.to_ns, recording.stop_ns)};
-    if (part.empty() || !concerns(recording)) return false;
+    if (part.empty() || !concerns(recording, sidecar->streams)) return Streams();
 
     const Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     if (file.get() < 0) return fail("{}: {}", path, strerror(errno));
@@ -332,7 +375,7 @@ Result<bool> silence_archived(const ArchivedCopy& copy, const std::string& ident
     const auto hash = hash_of_file(file.get());
     if (!hash) return fail("{}: {}", path, strerror(hash.error()));
     const std::string part_path =
-        fmt::format("{}/.part-{}-{}.json", fs::path(path).parent_path().string(), identity, copy.ident);
+        fmt::format("{}/.part-{}-{}-blackout.json", fs::path(path).parent_path().string(), identity, copy.ident);
     static_cast<void>(unlink(part_path.c_str()));  // a crash's
     const std::string renewed = blacked_out(std::move(**text), *sidecar, hash->first, part);
     if (auto written = write_new_file(part_path, std::as_bytes(std::span(renewed))); !written)
@@ -340,7 +383,7 @@ Result<bool> silence_archived(const ArchivedCopy& copy, const std::string& ident
     if (chmod(part_path.c_str(), 0640) != 0 || std::rename(part_path.c_str(), sidecar_path(path).c_str()) != 0)
         return fail("{}: {}", sidecar_path(path), strerror(errno));
     if (auto synced = sync_directory(fs::path(path).parent_path()); !synced) return std::unexpected(synced.error());
-    return true;
+    return Streams(sidecar->streams);
 }
 
 std::expected<std::pair<std::string, std::uint64_t>, int> hash_of_file(int file) {

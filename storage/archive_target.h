@@ -12,6 +12,7 @@
 #include <expected>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,11 @@ struct Sidecar {
     std::uint64_t bytes = 0;
     std::string sha256;  // of that file, hexadecimal
     TimeNs archived_ns = 0;
+    std::vector<BlackoutWindow> blackouts = {};  // of its recording, as far as the audio knows
+    // Names of the streams that the audio was made of: SSRC, source and destination.
+    std::set<std::string> streams = {};
+    // All of these are silent in the audio.
+    [[nodiscard]] bool holds(const std::vector<BlackoutWindow>& windows) const;
 };
 // {"archive":{…},"recording":{as `spantape calls --json`}}
 [[nodiscard]] std::string to_json(const Sidecar& sidecar, const ArchiveAction& action, const Recording& recording);
@@ -60,11 +66,13 @@ Result<ErasedCopies> erase_archived(Index& index, std::uint64_t ident, const std
 [[nodiscard]] bool may_hold(const ArchivedCopy& copy, TimeNs from_ns, const BlackoutWindow& window);
 
 // Silences the window, half a second more to both sides, in a copy (WAV), and says so in its sidecar with the audio's
-// new SHA-256; durable when this returns. concerns: asked with what the sidecar says of the recording: columns, times.
-// false: nothing of it is in the copy, or the copy is not there any more. Out of reach, or no telling whose it is, is
-// an error. After a crash in between the audio is silent, or the sidecar names another hash: ask once more.
-Result<bool> silence_archived(const ArchivedCopy& copy, const std::string& identity, const BlackoutWindow& window,
-                              const std::function<bool(const Recording&)>& concerns);
+// new SHA-256; durable when this returns. concerns: asked with what the sidecar says of the recording: columns, times,
+// and its streams. Names of the streams of a copy in which something was silenced; none: nothing of it is in the copy,
+// or the copy is not there any more. Out of reach, or no telling whose it is, is an error. After a crash in between the
+// audio is silent, or the sidecar names another hash: ask once more.
+using Concerned = std::function<bool(const Recording&, const std::set<std::string>& streams)>;
+Result<std::optional<std::set<std::string>>> silence_archived(const ArchivedCopy& copy, const std::string& identity,
+                                                              const BlackoutWindow& window, const Concerned& concerns);
 
 // SHA-256 in hexadecimal, and length, of a file as the disk, or the server, has it; an error is errno.
 std::expected<std::pair<std::string, std::uint64_t>, int> hash_of_file(int file);

@@ -116,7 +116,12 @@ bool Archiver::carry_out(const ArchiveJob& job, TimeNs now_ns, TimeNs monotonic_
     const auto before = std::ranges::find_if(
         *copies, [&](const ArchivedCopy& copy) { return copy.action == action.number && copy.target == action.path; });
     // Locked or unlocked since it was copied.
-    if (before != copies->end() && action.mode == ArchiveMode::copy) return done(job.due), false;
+    const auto is_silent = [&] {
+        const auto sidecar = read_sidecar(sidecar_path(action.path + "/" + before->name));
+        return sidecar && *sidecar && (*sidecar)->holds((*recording)->blackouts);
+    };
+    if (before != copies->end() && action.mode == ArchiveMode::copy && ((*recording)->blackouts.empty() || is_silent()))
+        return done(job.due), false;
 
     const auto file = copy_to_target(job, **recording, before == copies->end() ? "" : before->name, now_ns);
     if (!file) {

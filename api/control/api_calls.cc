@@ -158,7 +158,8 @@ CallOutcome CallControl::record_stop(const DeviceAddress& who, const FieldUpdate
     return CallOutcome::ok;
 }
 
-bool CallControl::update_active(std::uint64_t ident, const FieldUpdate& fields) {
+bool CallControl::update_active(std::uint64_t ident, const FieldUpdate& fields,
+                                const std::function<void(Recording&)>& also) {
     for (const auto& [number, call] : open_calls_)
         for (const auto& recording : call->recordings)
             if (recording->fields.ident == ident) {
@@ -170,6 +171,7 @@ bool CallControl::update_active(std::uint64_t ident, const FieldUpdate& fields) 
     const auto at = completing_.find(ident);
     if (at == completing_.end()) return false;
     set_fields(fields, at->second);
+    if (also) also(at->second);
     outputs_.put({at->second, false});  // after its last document, which is on its way
     return true;
 }

@@ -160,7 +160,9 @@ public:
     // So many frames of the session were taken off the disk.
     void redacted(std::uint64_t session, std::uint64_t frames);
     // A recording still being made: updates it and says true; false: it is not (look in the index).
-    bool update_active(std::uint64_t ident, const FieldUpdate& fields);
+    // also: done to the document of one that is complete, but not in the index yet.
+    bool update_active(std::uint64_t ident, const FieldUpdate& fields,
+                       const std::function<void(Recording&)>& also = {});
     // The newest recording of the device among those that are not yet complete in the index.
     [[nodiscard]] std::optional<std::uint64_t> last_recording_on(const std::string& device_id) const;
 

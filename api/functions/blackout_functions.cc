@@ -97,24 +97,33 @@ void Functions::reach_back(const PastBlackout& blackout, Reply&& reply, Done don
     on_pool([this, blackout] { return context_.reach_back(blackout); },
             [this, blackout, reply = std::move(reply), done = std::move(done)](auto reached) mutable {
                 if (!reached) return done(not_taken_off(reached.error().message));
-                reached_back(blackout, *reached, std::move(reply), std::move(done));
+                reached_back(blackout, std::move(*reached), std::move(reply), std::move(done));
             });
 }
 
 // The documents tell, before anybody looks at the copies: see silence_copies().
-void Functions::reached_back(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done) {
-    const auto left = std::make_shared<std::size_t>(reached.recordings.size());
-    const auto then = [this, left, blackout, reached, reply = std::move(reply), done = std::move(done)] {
-        if (*left == 0) silence_copies(blackout, reached, Reply(reply), done);
+void Functions::reached_back(const PastBlackout& blackout, ReachedBack&& reached, Reply&& reply, Done done) {
+    struct Open {
+        PastBlackout blackout;
+        ReachedBack reached;
+        Reply reply;
+        Done done;
+        std::size_t documents;
     };
-    if (*left == 0) return then();
-    for (const ReachedRecording& each : reached.recordings)
-        update_stored(each.ident,
-                      {.fields = {}, .message = "", .also = [each](Recording& document) { each.apply(document); }},
-                      [left, then](Reply&&) {  // one that was purged meanwhile has no document any more
-                          --*left;
-                          then();
-                      });
+    const std::size_t documents = reached.recordings.size();
+    const auto open =
+        std::make_shared<Open>(Open{blackout, std::move(reached), std::move(reply), std::move(done), documents});
+    if (documents == 0) return silence_copies(blackout, open->reached, std::move(open->reply), std::move(open->done));
+    for (const ReachedRecording& each : std::vector(open->reached.recordings))
+        update_stored(
+            each.ident, {.fields = {}, .message = "", .also = [each](Recording& document) { each.apply(document); }},
+            [this, open, ident = each.ident](Reply&& put) {
+                // One that was purged meanwhile has no document any more.
+                if (put.code != ResultCode::API_OK && !purging_.contains(ident))
+                    open->reached.left.push_back(fmt::format("recording {}: {}", ident, put.message));
+                if (--open->documents == 0)
+                    silence_copies(open->blackout, open->reached, std::move(open->reply), std::move(open->done));
+            });
 }
 
 void Functions::silence_copies(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done) {
@@ -124,6 +133,10 @@ void Functions::silence_copies(const PastBlackout& blackout, const ReachedBack& 
             [lines = reached.left, reply = std::move(reply), done = std::move(done)](auto silenced) mutable {
                 if (!silenced) return done(not_taken_off(silenced.error().message));
                 lines.insert(lines.end(), silenced->left.begin(), silenced->left.end());
+                constexpr std::size_t kMostLines = 20;
+                const std::size_t more = lines.size() - std::min(lines.size(), kMostLines);
+                lines.resize(lines.size() - more);
+                if (more > 0) lines.push_back(fmt::format("and {} more", more));
                 done(lines.empty() ? std::move(reply) : not_taken_off(fmt::format("{}", fmt::join(lines, "; "))));
             });
 }

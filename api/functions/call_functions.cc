@@ -104,7 +104,7 @@ void Functions::update_stored(std::uint64_t ident, StoredUpdate update, Done don
     if (!update.visible.all)
         if (const auto active = context_.control.active_recording(ident); active && !update.visible.sees(*active))
             return done(not_visible(ident));
-    if (context_.control.update_active(ident, update.fields)) return done(std::move(ok));
+    if (context_.control.update_active(ident, update.fields, update.also)) return done(std::move(ok));
     if (const auto at = updating_.find(ident); at != updating_.end()) {
         if (!update.visible.sees(at->second.document)) return done(not_visible(ident));
         apply(update.fields, at->second.document);
@@ -140,7 +140,6 @@ void Functions::put_update(Recording&& document, Reply&& reply, Done done) {
 }
 
 void Functions::on_recording_stored(std::uint64_t ident) {
-    for (const auto& try_again : std::exchange(reaching_back_, {})) try_again();
     const auto at = updating_.find(ident);
     if (at == updating_.end()) return;
     auto [reply, done] = std::move(at->second.waiting.front());

@@ -69,6 +69,10 @@ public:
     void admit_to_pages(const Client& client, std::function<void(Reply&&)> done) override;
     // A document given to the writer outside of CallControl is durable and indexed.
     void on_recording_stored(std::uint64_t ident);
+    // The writer has told something: what waited for recordings to be complete looks again.
+    void on_writer() {
+        for (const auto& try_again : std::exchange(reaching_back_, {})) try_again();
+    }
     // The past part of a blackout can be taken off the disk now.
     void on_blackout_ready(const BlackoutReady& ready);
 
@@ -113,7 +117,7 @@ private:
     void agent_blackout_stop(const FunctionCall& call, Done done);
     Done when_kept(Done done);
     void reach_back(const PastBlackout& blackout, Reply&& reply, Done done);
-    void reached_back(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done);
+    void reached_back(const PastBlackout& blackout, ReachedBack&& reached, Reply&& reply, Done done);
     void silence_copies(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done);
 
     // status_functions.cc

@@ -8,7 +8,7 @@
 
 namespace spantape {
 
-// CRC of `bytes` appended to what `crc` was taken over (0: nothing). At most 2 GiB.
+// CRC of `bytes` appended to what `crc` was taken over (0: nothing).
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t crc = 0);
 
 }  // namespace spantape

@@ -145,6 +145,60 @@ def test_who_is_in_no_directory_is_known_by_the_device_of_the_call(start, exchan
     assert len(recording_of(daemon, update)["blackouts"]) == 1
 
 
+def both_updates(events):
+    return events.wait_for(lambda all_events: [e for e in all_events if e.type == "RECORDINGUPDATE"
+                                               and e.data["DEVICEID"] in (SALLY, PAUL)][1:2] and
+                           {e.data["DEVICEID"]: e for e in all_events if e.type == "RECORDINGUPDATE"}, 15, "both updates")
+
+
+@pytest.mark.parametrize("when", ["just now", "stored", "moved"])
+def test_a_call_between_two_phones_of_ours_is_dark_on_both(start, exchange, when):
+    daemon, events, target = start("move" if when == "moved" else None)
+    call = exchange.call(PAUL, caller=SALLY, sound=noise())
+    for device in (SALLY, PAUL):
+        events.wait_type("RECORDINGSTARTED", device)
+    time.sleep(TALK_S)
+    call.end()
+    if when != "just now":
+        both_updates(events)
+    if when == "moved":
+        programs.wait_until(lambda: len(archived(target)) == 2 and
+                            not programs.spantape_json("calls", "--store", daemon.store), 30, "the moves")
+    begin = black_out(daemon, call)  # is answered
+    updates = both_updates(events)
+    if when == "moved":
+        for path, sidecar in archived(target).values():
+            wav = audio.Wav(path)
+            at = round((begin - sidecar["recording"]["recording_time"]) * wav.rate)
+            assert all(any(channel[:2 * (at - wav.rate)]) and not any(channel[2 * at:]) for channel in wav.channels), path
+            assert len(sidecar["recording"]["blackouts"]) == 1
+        return
+    disk = segments(daemon)
+    for side in ("far", "device"):
+        outside, inside = split(call, side, begin, call.ended)
+        assert len(inside) > 30 and not on_disk(inside, disk) and len(on_disk(outside[:-2], disk)) == len(outside) - 2
+    for update in updates.values():
+        recording = recording_of(daemon, update)
+        assert recording["blackouts"][0]["from"] == pytest.approx(begin, abs=0.05), recording["device_id"]
+        assert recording["ledger"]["blacked_out"] > 60, recording["device_id"]
+    assert check_logs(daemon, "redaction")
+
+
+def test_what_another_recording_holds_under_lock_stays(start, exchange):
+    daemon, events, _ = start(None)
+    call = exchange.call(PAUL, caller=SALLY, sound=noise())
+    events.wait_type("RECORDINGSTARTED", PAUL)
+    time.sleep(TALK_S)
+    call.end()
+    locked = int(both_updates(events)[PAUL].data["RECORDID"])
+    with XmlClient(daemon.ports["xml"]) as client:
+        assert client.ask("RECORDINGLOCK", RECORDID=locked, REASON="case 8").code == 20
+        answer = client.ask("AGENTBLACKOUTSTART", SYS_USER="sally", TIMEOFFSET=-20)
+        assert answer.code != 20 and f"recording {locked} is locked (case 8)" in answer["RESULTMSG"], answer
+    disk = segments(daemon)
+    assert len(on_disk(call.sent["far"][:-2], disk)) == len(call.sent["far"]) - 2
+
+
 @pytest.mark.parametrize("mode", ["copy", "move"])
 def test_it_reaches_archived_copies(start, exchange, mode):
     daemon, events, target = start(mode)
@@ -182,7 +236,7 @@ def test_what_it_cannot_reach_is_said(start, exchange):
         target.with_name("elsewhere").rename(target)
         assert client.ask("RECORDINGLOCK", RECORDID=ident, REASON="case 7").code == 20
         answer = client.ask("AGENTBLACKOUTSTART", SYS_USER="sally", TIMEOFFSET=-20)
-        assert answer.code != 20 and f"recording {ident} is locked (case 7)" in answer["RESULTMSG"], answer
+        assert answer.code != 20 and f"recording {ident} is locked (case 7): {ident} stays as it is" in answer["RESULTMSG"], answer
         assert client.ask("RECORDINGUNLOCK", RECORDID=ident, REASON="over").code == 20
         assert client.ask("AGENTBLACKOUTSTART", SYS_USER="sally", TIMEOFFSET=-20).code == 20
     wav = audio.Wav(archived(target)[ident][0])

@@ -296,7 +296,7 @@ TEST_F(ArchiveTest, ABlackoutThatReachesBackSilencesACopy) {
     const BlackoutWindow window{start_ns + 2 * kNsPerSecond, start_ns + 3 * kNsPerSecond};
     const ArchivedCopy copy{1, action_.number, action_.path, file->name};
     const auto of_phone = [](const std::string& phone) {
-        return [phone](const Recording& recording) { return recording.device_id == phone; };
+        return [phone](const Recording& recording, const auto&) { return recording.device_id == phone; };
     };
     EXPECT_FALSE(silence_archived(copy, kUs, window, of_phone("2002")).value());
     EXPECT_FALSE(silence_archived(copy, "another store's", window, of_phone("2001")).value());
