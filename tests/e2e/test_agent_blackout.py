@@ -135,7 +135,10 @@ def test_a_stop_that_never_comes_ends_at_the_limit(daemon, exchange, xml, events
     assert "the blackout of agent 2 had no stop" in daemon.log()
     assert xml.ask("AGENTBLACKOUTSTOP", DEVICEID=PAUL).code == 38
     time.sleep(1)
-    check(daemon, call, finished(call, events), begin, begin + 8)
+    update = finished(call, events)
+    [window] = recording_of(daemon, update)["blackouts"]
+    assert window["from"] == pytest.approx(begin, abs=0.2)  # when the request came in: eight seconds count from there
+    check(daemon, call, update, window["from"], window["from"] + 8)
 
 
 @pytest.mark.parametrize("parameters, code", [
