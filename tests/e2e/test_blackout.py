@@ -81,8 +81,10 @@ def test_a_stop_that_never_comes_ends_at_the_limit(noisy, daemon, xml, web, even
     time.sleep(1)
     update = finished(call, events)
     wav = audio.Wav(web.export("ident", update.data["RECORDID"]))
-    recording_time = recording_of(daemon, update)["recording_time"]
-    check_dark(call, wav, segments(daemon), recording_time, begin, begin + 3)
+    recording = recording_of(daemon, update)
+    [window] = recording["blackouts"]
+    assert window["from"] == pytest.approx(begin, abs=0.2)  # when the request came in: three seconds count from there
+    check_dark(call, wav, segments(daemon), recording["recording_time"], window["from"], window["from"] + 3)
 
 
 def test_a_call_that_ends_in_a_blackout_is_dark_to_its_end(noisy, daemon, xml, web, events):
