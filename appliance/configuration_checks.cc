@@ -46,11 +46,6 @@ Result<> check_not_empty(const std::string& text) {
     return {};
 }
 
-Result<> check_archive_path(const std::string& text) {
-    if (text.starts_with('/')) return {};
-    return fail("must be the path of a directory from the root, such as /mnt/archive, is '{}'", text);
-}
-
 Result<> check_listener(const std::string& text) {
     if (text.empty()) return {};
     const std::size_t colon = text.rfind(':');

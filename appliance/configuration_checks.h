@@ -10,7 +10,6 @@ namespace spantape {
 
 Result<> check_any(const std::string& text);
 Result<> check_not_empty(const std::string& text);
-Result<> check_archive_path(const std::string& text);
 Result<> check_listener(const std::string& text);  // "host:port", "[IPv6]:port", or "" for off
 Result<> check_network(const std::string& text);   // CIDR or one address
 Result<> check_source(const std::string& text);    // "pcap:IFACE", "file:PATH", "dpdk:DEVARGS"

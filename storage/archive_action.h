@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "capture/base/clock.h"
+#include "capture/base/result.h"
 
 namespace spantape {
 
@@ -27,5 +28,11 @@ struct ArchiveAction {
     TimeNs wait_ns = 0;           // from a recording's end until it is archived
     bool operator==(const ArchiveAction&) const = default;
 };
+
+// An error ("must be …") for what is no path that an action can have.
+inline Result<> check_archive_path(const std::string& text) {
+    if (text.starts_with('/')) return {};
+    return fail("must be the path of a directory from the root, such as /mnt/archive, is '{}'", text);
+}
 
 }  // namespace spantape

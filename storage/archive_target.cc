@@ -2,7 +2,6 @@
 #include "storage/archive_target.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -18,6 +17,7 @@
 #include <boost/json.hpp>
 
 #include "storage/durable_file.h"
+#include "storage/export/wav.h"
 #include "storage/signing_key.h"
 
 namespace spantape {
@@ -65,8 +65,8 @@ void for_each_of(const json::object& members, const char* list, const std::funct
 void read_blackouts(const json::object& recording, std::vector<BlackoutWindow>& windows) {
     for_each_of(recording, "blackouts", [&](const json::object& each) {
         double from = 0, to = 0;
-        if (read_member(each, "from", from) && read_member(each, "to", to))
-            windows.push_back({time_of(from), time_of(to)});
+        if (!read_member(each, "from", from)) return;
+        windows.push_back({time_of(from), read_member(each, "to", to) ? time_of(to) : INT64_MAX});
     });
 }
 void read_streams(const json::object& recording, std::set<std::string>& streams) {
@@ -205,36 +205,6 @@ Recording recording_of(std::string_view sidecar) {
     return recording;
 }
 
-// Where what was heard of a recording at some time lies in its file, as storage/export/wav.h writes it.
-struct WavPlaces {
-    std::uint64_t data = 0;  // offset of the first sample
-    std::uint64_t end = 0;
-    std::uint32_t frame_bytes = 0, rate_hz = 0;
-};
-Result<WavPlaces> wav_places(int file) {
-    std::array<std::byte, 80> head{};
-    const auto end = lseek(file, 0, SEEK_END);
-    constexpr std::int64_t kShortHead = 44;
-    if (end < kShortHead) return fail("is no WAV file");
-    if (auto read =
-            read_at(file, std::span(head).first(std::min<std::size_t>(head.size(), static_cast<std::size_t>(end))), 0);
-        !read)
-        return std::unexpected(read.error());
-    const bool rf64 = std::memcmp(head.data(), "RF64", 4) == 0;
-    const std::size_t format = rf64 ? 48 : 12;
-    const auto is_at = [&](std::size_t at, const char* text) { return std::memcmp(head.data() + at, text, 4) == 0; };
-    if ((!rf64 && !is_at(0, "RIFF")) || !is_at(8, "WAVE") || !is_at(format, "fmt ") || !is_at(format + 24, "data"))
-        return fail("is no WAV file of ours");
-    std::uint16_t channels = 0, bits = 0;
-    WavPlaces places{.data = format + 32, .end = static_cast<std::uint64_t>(end)};
-    std::memcpy(&channels, head.data() + format + 10, sizeof channels);
-    std::memcpy(&places.rate_hz, head.data() + format + 12, sizeof places.rate_hz);
-    std::memcpy(&bits, head.data() + format + 22, sizeof bits);
-    places.frame_bytes = channels * 2u;
-    if (bits != 16 || channels == 0 || places.rate_hz == 0) return fail("is no WAV file of ours");
-    return places;
-}
-
 // From and to: since the recording's beginning.
 Result<> silence(int file, TimeNs from_ns, TimeNs to_ns) {
     const auto places = wav_places(file);
@@ -333,7 +303,8 @@ Result<ErasedCopies> erase_archived(Index& index, std::uint64_t ident, const std
 bool Sidecar::holds(const std::vector<BlackoutWindow>& windows) const {
     constexpr TimeNs kRoundingNs = kNsPerMs;
     auto wider = blackouts;
-    for (BlackoutWindow& each : wider) each = {each.from_ns - kRoundingNs, each.to_ns + kRoundingNs};
+    for (BlackoutWindow& each : wider)
+        each = {each.from_ns - kRoundingNs, each.to_ns == INT64_MAX ? INT64_MAX : each.to_ns + kRoundingNs};
     wider = merged(std::move(wider));
     return std::ranges::all_of(windows, [&](const BlackoutWindow& window) {
         return std::ranges::any_of(wider, [&](const BlackoutWindow& each) {

@@ -17,6 +17,14 @@ BlackoutWindow within(const BlackoutWindow& window, const Recording& recording) 
     return {std::max(window.from_ns, recording.start_ns), std::min(window.to_ns, recording.stop_ns)};
 }
 
+// What comes behind the window, for another recording of the same media, may carry what was spoken within it once more.
+TimeNs behind_repeats(const Recording& recording, TimeNs to_ns) {
+    const bool repeats = std::ranges::any_of(recording.streams, [](const RecordedStream& stream) {
+        return std::ranges::any_of(stream.payloads, repeats_audio);
+    });
+    return repeats ? to_ns + kRepeatsNs : to_ns;
+}
+
 // Finished, of the same media, and within the window: the recording itself, or another.
 struct Sharing {
     std::uint64_t ident = 0;
@@ -75,9 +83,13 @@ Result<ReachedBack> reach_back(const Index& index, const PastBlackout& blackout,
     const auto found = index.search(query);
     if (!found) return std::unexpected(found.error());
     ReachedBack reached;
+    if (found->size() >= kMost)
+        reached.left.push_back(
+            fmt::format("the oldest of more than {} recordings: a shorter TIMEOFFSET is needed", kMost));
     for (const Recording& recording : *found) {
         const BlackoutWindow window = within(blackout.window, recording);
-        RedactionWindow take_out{.streams = {}, .from_ns = window.from_ns, .to_ns = window.to_ns};
+        RedactionWindow take_out{
+            .streams = {}, .from_ns = window.from_ns, .to_ns = behind_repeats(recording, window.to_ns)};
         const auto sharing = sharing_of(index, recording, window, take_out.streams);
         if (!sharing) return std::unexpected(sharing.error());
         const auto locked = std::ranges::find(*sharing, true, &Sharing::locked);

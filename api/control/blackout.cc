@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include "api/control/call_control.h"
-#include "capture/sip/text.h"
 
 namespace spantape {
 
@@ -135,14 +134,9 @@ CallOutcome CallControl::blackout_stop(const DeviceAddress& who, TimeNs offset_n
 // What comes behind a window may carry what was spoken within it once more (RED, RFC 2198; Opus with FEC): for the
 // writer it ends when that is over.
 TimeNs CallControl::behind_repeats(const Session& session, TimeNs to_ns) {
-    constexpr TimeNs kReachNs = 200 * kNsPerMs;
-    const bool repeats = std::ranges::any_of(session.offers, [](const Session::Offer& offer) {
-        return std::ranges::any_of(offer.payloads, [](const PayloadMapping& mapping) {
-            return sip_text::equal_ignoring_case(mapping.encoding, "red") ||
-                   sip_text::equal_ignoring_case(mapping.encoding, "opus");
-        });
-    });
-    return repeats && to_ns < INT64_MAX - kReachNs ? to_ns + kReachNs : to_ns;
+    const bool repeats = std::ranges::any_of(
+        session.offers, [](const Session::Offer& offer) { return std::ranges::any_of(offer.payloads, repeats_audio); });
+    return repeats && to_ns < INT64_MAX - kRepeatsNs ? to_ns + kRepeatsNs : to_ns;
 }
 
 // A window begins to act on the session, or has a new beginning. Its workers' streams are named for those that ended.

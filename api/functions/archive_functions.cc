@@ -71,9 +71,7 @@ DirectoryAnswer archive_action_set(Directory& directory, const DirectoryRequest&
     if (what != "ADD" && known == nullptr) return wrong(fmt::format("NUMBER: there is no archive action {}", *number));
     ArchiveAction action = known != nullptr ? *known : ArchiveAction{.number = *number};
     set_from(from, action);
-    if (!action.path.starts_with('/'))
-        return wrong(fmt::format("PATH must be the path of a directory from the root, such as /mnt/archive, is '{}'",
-                                 action.path));
+    if (const auto path = check_archive_path(action.path); !path) return wrong("PATH " + path.error().message);
     auto done = what == "DELETE" ? directory.remove_archive_action(*number) : directory.set_archive_action(action);
     if (!done) return refused_by(done.error(), ResultCode::API_INVALID_MESSAGE_FORMAT);
     DirectoryAnswer answer = listed(directory);

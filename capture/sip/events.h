@@ -36,6 +36,14 @@ enum class CallParty : std::uint8_t { caller, callee };
                                 [&](const char* other) { return strcasecmp(payload.encoding.c_str(), other) == 0; });
 }
 
+// Whether its packets may carry, once more, audio of those before them (RED, RFC 2198; Opus with FEC); how far back.
+[[nodiscard]] inline bool repeats_audio(const PayloadMapping& payload) {
+    constexpr std::array kRepeating{"red", "opus"};
+    return std::ranges::any_of(kRepeating,
+                               [&](const char* one) { return strcasecmp(payload.encoding.c_str(), one) == 0; });
+}
+inline constexpr TimeNs kRepeatsNs = 200 * kNsPerMs;
+
 // Where one party said (in an offer or an answer) that it wants to receive audio.
 struct MediaDescription {
     CallParty party = CallParty::caller;

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +15,8 @@
 #include <limits>
 #include <utility>
 #include <vector>
+
+#include "storage/durable_file.h"
 
 namespace spantape {
 namespace {
@@ -100,6 +104,30 @@ std::string wav_header(const AudioFormat& format, std::uint64_t frames) {
     out += "data";
     put_little_endian<std::uint32_t>(out, rf64 ? kSeeDs64 : static_cast<std::uint32_t>(data));
     return out;
+}
+
+Result<WavPlaces> wav_places(int file) {
+    std::array<std::byte, 80> head{};
+    const auto end = lseek(file, 0, SEEK_END);
+    constexpr std::int64_t kShortHead = 44;
+    if (end < kShortHead) return fail("is no WAV file");
+    if (auto read =
+            read_at(file, std::span(head).first(std::min<std::size_t>(head.size(), static_cast<std::size_t>(end))), 0);
+        !read)
+        return std::unexpected(read.error());
+    const bool rf64 = std::memcmp(head.data(), "RF64", 4) == 0;
+    const std::size_t format = rf64 ? 48 : 12;
+    const auto is_at = [&](std::size_t at, const char* text) { return std::memcmp(head.data() + at, text, 4) == 0; };
+    if ((!rf64 && !is_at(0, "RIFF")) || !is_at(8, "WAVE") || !is_at(format, "fmt ") || !is_at(format + 24, "data"))
+        return fail("is no WAV file of ours");
+    std::uint16_t channels = 0, bits = 0;
+    WavPlaces places{.data = format + 32, .end = static_cast<std::uint64_t>(end)};
+    std::memcpy(&channels, head.data() + format + 10, sizeof channels);
+    std::memcpy(&places.rate_hz, head.data() + format + 12, sizeof places.rate_hz);
+    std::memcpy(&bits, head.data() + format + 22, sizeof bits);
+    places.frame_bytes = channels * 2u;
+    if (bits != 16 || channels == 0 || places.rate_hz == 0) return fail("is no WAV file of ours");
+    return places;
 }
 
 std::uint64_t wav_bytes(const AudioFormat& format, std::uint64_t frames) {

@@ -14,6 +14,13 @@ namespace spantape {
 
 // The 44-byte header (RF64 with ds64, 80 bytes, when the data would pass 4 GiB).
 [[nodiscard]] std::string wav_header(const AudioFormat& format, std::uint64_t frames);
+// Where the samples lie in a file that begins with such a header.
+struct WavPlaces {
+    std::uint64_t data = 0;  // offset of the first sample
+    std::uint64_t end = 0;   // of the file
+    std::uint32_t frame_bytes = 0, rate_hz = 0;
+};
+Result<WavPlaces> wav_places(int file);
 // Whole size in bytes of the file that export_wav would give.
 [[nodiscard]] std::uint64_t wav_bytes(const AudioFormat& format, std::uint64_t frames);
 

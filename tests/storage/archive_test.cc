@@ -326,14 +326,16 @@ TEST_F(ArchiveTest, ABlackoutThatReachesBackSilencesACopy) {
 class ArchiverTest : public ArchiveTest {
 protected:
     ArchiverTest() { restart(); }
-    void restart() {
+    // go_on: asked while it copies; else go_on_ says.
+    void restart(std::function<bool()> go_on = {}) {
+        if (!go_on) go_on = [this] { return go_on_; };
         archiver_ = std::make_unique<Archiver>(
             ArchiverTools{.index = *store_.index,
                           .segments = {store_.segments(), nullptr},
                           .identity = kUs,
                           .note = [this](boost::json::object entry, bool) { notes_.push_back(std::move(entry)); },
                           .log = [this](const char*, const std::string& line) { log_.push_back(line); },
-                          .go_on = [this] { return go_on_; }});
+                          .go_on = std::move(go_on)});
         set();
     }
     void set(std::int64_t default_action = 0) { archiver_->set_actions({action_}, default_action); }
@@ -569,13 +571,7 @@ TEST_F(ArchiverTest, WhatIsErasedWhileItIsCopiedLeavesNoCopy) {
     const auto job = archiver_->next(now_ns_, monotonic_ns_);
     ASSERT_TRUE(job);
     ASSERT_TRUE(check_archive_target(target_.path(), *store_.index));
-    archiver_ = std::make_unique<Archiver>(
-        ArchiverTools{.index = *store_.index,
-                      .segments = {store_.segments(), nullptr},
-                      .identity = kUs,
-                      .note = [](boost::json::object, bool) {},
-                      .log = [this](const char*, const std::string& line) { log_.push_back(line); },
-                      .go_on = [this, ident = job->due.ident] { return store_.index->purge(ident, {}).has_value(); }});
+    restart([this, ident = job->due.ident] { return store_.index->purge(ident, {}).has_value(); });
     EXPECT_FALSE(archiver_->carry_out(*job, now_ns_, monotonic_ns_));
     EXPECT_EQ(files_below(target_.path()), std::vector<std::string>());
     EXPECT_TRUE(store_.index->archived(job->due.ident)->empty());
@@ -587,18 +583,11 @@ TEST_F(ArchiverTest, WhatABlackoutReachesWhileItIsCopiedIsCopiedAnew) {
     ASSERT_TRUE(job);
     ASSERT_TRUE(check_archive_target(target_.path(), *store_.index));
     Recording& reached = recording(job->due.ident);
-    const auto reach_back = [&] {
+    restart([&] {
         reached.redacted += 3;
         put(reached);
         return true;
-    };
-    archiver_ = std::make_unique<Archiver>(
-        ArchiverTools{.index = *store_.index,
-                      .segments = {store_.segments(), nullptr},
-                      .identity = kUs,
-                      .note = [](boost::json::object, bool) {},
-                      .log = [this](const char*, const std::string& line) { log_.push_back(line); },
-                      .go_on = reach_back});
+    });
     EXPECT_FALSE(archiver_->carry_out(*job, now_ns_, monotonic_ns_));
     EXPECT_EQ(files_below(target_.path()), std::vector<std::string>());
     EXPECT_TRUE(store_.index->archived(job->due.ident)->empty());
