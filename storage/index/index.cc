@@ -14,6 +14,7 @@
 
 #include "storage/index/keeping.h"
 #include "storage/index/keys.h"
+#include "storage/index/lookup_changes.h"
 #include "storage/index/recent_chunks.h"
 #include "storage/index/reviving_index.h"
 #include "storage/index/search.h"
@@ -96,11 +97,7 @@ public:
 
 private:
     explicit RocksIndex(std::unique_ptr<Store> store) : store_(std::move(store)) {}
-    // Lookup entries that a batch takes away and those that it brings.
-    struct Lookups {
-        std::vector<std::string> stale, fresh;
-    };
-    Result<> replace(const Recording& recording, rocksdb::WriteBatch& writes, Lookups& lookups) const;
+    Result<> replace(const Recording& recording, rocksdb::WriteBatch& writes, LookupChanges& lookups) const;
     Result<> set_next_number(const std::string& series, std::uint64_t next);
 
     std::unique_ptr<Store> store_;
@@ -109,14 +106,11 @@ private:
     std::mutex numbers_mutex_;  // from reading a series to having written it
 };
 
-// Writes the document; notes the difference between the old lookup entries and the new ones.
-Result<> RocksIndex::replace(const Recording& recording, rocksdb::WriteBatch& writes, Lookups& lookups) const {
+// Writes the document; notes what changes for those that search.
+Result<> RocksIndex::replace(const Recording& recording, rocksdb::WriteBatch& writes, LookupChanges& lookups) const {
     const auto old = read_recording(*store_, recording.ident, nullptr);
     if (!old) return std::unexpected(old.error());
-    const auto old_keys = *old ? index_keys::lookup_keys(**old) : std::vector<std::string>();
-    const auto new_keys = index_keys::lookup_keys(recording);
-    std::ranges::set_difference(old_keys, new_keys, std::back_inserter(lookups.stale));
-    std::ranges::set_difference(new_keys, old_keys, std::back_inserter(lookups.fresh));
+    lookups.note(*old ? &**old : nullptr, &recording);
     writes.Put(store_->recordings(), index_keys::u64_bytes(recording.ident), to_json(recording));
     return {};
 }
@@ -129,13 +123,10 @@ Result<> RocksIndex::put(const Batch& batch) {
     // database yet, so their lookup entries could not be found and removed.
     std::map<std::uint64_t, const Recording*> newest;
     for (const Recording& recording : batch.recordings) newest[recording.ident] = &recording;
-    Lookups lookups;
+    LookupChanges lookups;
     for (const auto& [ident, recording] : newest)
         if (auto replaced = replace(*recording, writes, lookups); !replaced) return replaced;
-    for (const std::string& key : lookups.stale) writes.Delete(store_->lookup(), key);
-    // In order they go into the database's table in half the time: each is looked for beside the one before.
-    std::ranges::sort(lookups.fresh);
-    for (const std::string& key : lookups.fresh) writes.Put(store_->lookup(), key, "");
+    if (auto noted = lookups.write_to(writes, *store_); !noted) return noted;
     for (const DocumentEntry& document : batch.documents)
         writes.Put(store_->lookup(), index_keys::document_key(document), index_keys::u32_bytes(document.bytes));
     if (batch.watermark) writes.Put(store_->meta(), kWatermarkKey, index_keys::watermark_value(*batch.watermark));
@@ -233,7 +224,9 @@ Result<> RocksIndex::purge(std::uint64_t ident, const std::vector<std::uint64_t>
     for (const DocumentEntry& document : *documents)
         writes.Delete(store_->lookup(), index_keys::document_key(document));
     if (*old) {
-        for (const std::string& key : index_keys::lookup_keys(**old)) writes.Delete(store_->lookup(), key);
+        LookupChanges lookups;
+        lookups.note(&**old, nullptr);
+        if (auto noted = lookups.write_to(writes, *store_); !noted) return noted;
         writes.Delete(store_->recordings(), index_keys::u64_bytes(ident));
     }
     for (const std::uint64_t stream : streams) {

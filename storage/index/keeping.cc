@@ -6,7 +6,9 @@
 
 #include <rocksdb/write_batch.h>
 
+#include "storage/index/blocks.h"
 #include "storage/index/keys.h"
+#include "storage/index/lookup_changes.h"
 
 namespace spantape {
 
@@ -15,7 +17,7 @@ namespace {
 constexpr const char* kFormatKey = "format";
 constexpr const char* kDocumentsKey = "documents";
 constexpr const char* kErasedKey = "erased";
-constexpr std::size_t kMigrationBatchBytes = 1u << 20;
+constexpr std::uint32_t kBlocksSince = 5;
 constexpr TimeNs kNsPerDay = 86'400 * kNsPerSecond;
 
 // visit(key, value) for each key with the prefix, until it gives false.
@@ -51,18 +53,27 @@ Result<> migrate(Store& store) {
     if (store.format() == index_keys::kFormatVersion) return {};
 
     rocksdb::WriteBatch writes;
+    LookupChanges lookups;
+    std::uint64_t recordings = 0;
     Result<> written;
+    const auto write = [&] {
+        written = lookups.write_to(writes, store);
+        if (written) written = store.check(store.db().Write({}, &writes), "bringing it to the newest format");
+        writes.Clear();
+        return written.has_value();
+    };
     auto read = for_each(store, store.recordings(), "", [&](std::string_view, std::string_view document) {
         const auto recording = recording_from_json(document);
         if (!recording) return true;  // `verify` names it
-        for (const std::string& key : index_keys::lookup_keys(*recording)) writes.Put(store.lookup(), key, "");
-        if (writes.GetDataSize() < kMigrationBatchBytes) return true;
-        written = store.check(store.db().Write({}, &writes), "bringing it to the newest format");
-        writes.Clear();
-        return written.has_value();
+        lookups.note(nullptr, &*recording);
+        return ++recordings % blocks::kBlockIdents != 0 || write();
     });
     if (!read) return read;
+    if (written) write();
     if (!written) return written;
+    if (store.format() < kBlocksSince)
+        for (const auto& [from, to] : {std::pair("f", "g"), std::pair("t", "u")})
+            writes.DeleteRange(store.lookup(), from, to);
     if (auto noted = note_documents(store, writes); !noted) return noted;
     writes.Put(store.meta(), kFormatKey, index_keys::u32_bytes(index_keys::kFormatVersion));
     auto migrated = store.check(store.db().Write(synced(), &writes), "bringing it to the newest format");

@@ -3,26 +3,20 @@
 
 #include <algorithm>
 
+#include "storage/index/bytes.h"
+
 namespace spantape::index_keys {
 
 namespace {
 
+using index_bytes::append;
+using index_bytes::kSignBit;
+using index_bytes::number_at;
+using index_bytes::ordered;
+using index_bytes::time_at;
+
 constexpr std::size_t kChunkKeyBytes = kStreamIdBytes + 4;
 constexpr std::size_t kChunkValueBytes = 36;
-
-template <class Unsigned>
-void append(std::string& out, Unsigned value) {
-    for (int shift = static_cast<int>(sizeof value) * 8 - 8; shift >= 0; shift -= 8)
-        out.push_back(static_cast<char>(value >> shift & 0xff));
-}
-
-template <class Unsigned>
-Unsigned number_at(std::string_view bytes, std::size_t offset) {
-    Unsigned value = 0;
-    for (const char byte : bytes.substr(offset, sizeof value))
-        value = static_cast<Unsigned>(value << 8 | static_cast<std::uint8_t>(byte));
-    return value;
-}
 
 void append_place(std::string& value, const ChunkEntry& chunk) {
     append(value, chunk.segment);
@@ -44,10 +38,6 @@ ChunkEntry chunk_at(std::uint64_t stream_id, std::uint32_t chunk_number, std::st
             .first_ns = static_cast<TimeNs>(number_at<std::uint64_t>(place, 20)),
             .last_ns = static_cast<TimeNs>(number_at<std::uint64_t>(place, 28))};
 }
-
-// Signed times as unsigned numbers of the same order.
-constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
-std::uint64_t ordered(TimeNs time_ns) { return static_cast<std::uint64_t>(time_ns) ^ kSignBit; }
 
 }  // namespace
 
@@ -130,28 +120,8 @@ std::optional<Watermark> watermark_of(std::string_view value) {
     return Watermark{number_at<std::uint32_t>(value, 0), number_at<std::uint64_t>(value, 4)};
 }
 
-std::string place(TimeNs start_ns, std::uint64_t ident) {
-    std::string out;
-    append(out, ~ordered(start_ns));
-    append(out, ~ident);
-    return out;
-}
-
-std::uint64_t ident_of_place(std::string_view place) { return ~number_at<std::uint64_t>(place, 8); }
-
-std::optional<std::string> next_place(std::string_view place) {
-    std::string next(place);
-    for (auto byte = next.rbegin(); byte != next.rend(); ++byte) {
-        *byte = static_cast<char>(static_cast<std::uint8_t>(*byte) + 1);
-        if (*byte != 0) return next;
-    }
-    return std::nullopt;
-}
-
-std::string time_prefix() { return "t"; }
-
-std::string field_prefix(std::string_view column, std::string_view value) {
-    std::string prefix = "f";
+std::string posting_prefix(std::string_view column, std::string_view value) {
+    std::string prefix(kPostings);
     prefix += column;
     prefix.push_back('\0');
     const std::string_view kept = value.substr(0, kMaxValueBytes);
@@ -159,6 +129,16 @@ std::string field_prefix(std::string_view column, std::string_view value) {
     prefix += kept;
     return prefix;
 }
+
+std::string block_key(std::string_view prefix, std::uint64_t block) {
+    std::string key;
+    key.reserve(prefix.size() + kBlockBytes);
+    key += prefix;
+    append(key, ~block);
+    return key;
+}
+
+std::uint64_t block_of_key(std::string_view key) { return ~number_at<std::uint64_t>(key, key.size() - kBlockBytes); }
 
 std::string unfinished_prefix() { return "u"; }
 
@@ -180,8 +160,8 @@ std::string keep_key(const KeepKey& key) {
 std::optional<KeepKey> keep_of(std::string_view key) {
     constexpr std::uint32_t kSign = std::uint32_t{1} << 31;
     if (key.size() != keep_prefix().size() + 20) return std::nullopt;
-    return KeepKey{static_cast<std::int32_t>(number_at<std::uint32_t>(key, 1) ^ kSign),
-                   static_cast<TimeNs>(number_at<std::uint64_t>(key, 5) ^ kSignBit), number_at<std::uint64_t>(key, 13)};
+    return KeepKey{static_cast<std::int32_t>(number_at<std::uint32_t>(key, 1) ^ kSign), time_at(key, 5),
+                   number_at<std::uint64_t>(key, 13)};
 }
 
 std::string due_prefix() { return "a"; }
@@ -197,8 +177,7 @@ std::string due_key(const ArchiveDue& due) {
 
 std::optional<ArchiveDue> due_of(std::string_view key) {
     if (key.size() != due_prefix().size() + 25) return std::nullopt;
-    return ArchiveDue{static_cast<std::int64_t>(number_at<std::uint64_t>(key, 1) ^ kSignBit),
-                      static_cast<TimeNs>(number_at<std::uint64_t>(key, 9) ^ kSignBit),
+    return ArchiveDue{static_cast<std::int64_t>(number_at<std::uint64_t>(key, 1) ^ kSignBit), time_at(key, 9),
                       number_at<std::uint64_t>(key, 17), key.back() != 0};
 }
 
@@ -238,17 +217,22 @@ std::optional<DocumentEntry> document_of(std::string_view key, std::string_view 
 std::string purging_prefix() { return "purging/"; }
 std::string purging_key(std::uint64_t ident) { return purging_prefix() + u64_bytes(ident); }
 
-bool has_field_index(std::string_view column, std::uint32_t format) {
-    constexpr std::uint32_t kSince4 = 4;
-    constexpr std::array<std::string_view, 5> kNewIn4{"archive_action_id", "channel", "duration", "keepdays",
-                                                      "priority"};
-    if (column == "ident" || column == "recording_time") return false;
-    return format >= kSince4 || std::ranges::find(kNewIn4, column) == kNewIn4.end();
+bool has_postings(std::string_view column) { return column != "ident" && column != "recording_time"; }
+
+std::vector<std::string> posting_prefixes(const Recording& recording) {
+    std::vector<std::string> prefixes;
+    for (const std::string_view name : column_names()) {
+        if (!has_postings(name)) continue;
+        // As the document holds it, so that the values of a recording that was read back are those that were written.
+        const std::string value = valid_utf8(column(recording, name).value);
+        if (!value.empty()) prefixes.push_back(posting_prefix(name, value));
+    }
+    std::ranges::sort(prefixes);
+    return prefixes;
 }
 
 std::vector<std::string> lookup_keys(const Recording& recording) {
-    const std::string where = place(recording.start_ns, recording.ident);
-    std::vector<std::string> keys{time_prefix() + where};
+    std::vector<std::string> keys;
     if (recording.state == RecordingState::recording)
         keys.push_back(unfinished_key(recording.ident));
     else if (recording.keep_days != 0 && !recording.locked)
@@ -256,12 +240,6 @@ std::vector<std::string> lookup_keys(const Recording& recording) {
     if (const auto due = archive_due_of(recording)) keys.push_back(due_key(*due));
     for (const RecordedStream& stream : recording.streams)
         keys.push_back(stream_prefix(stream.stream_id) + u64_bytes(recording.ident));
-    for (const std::string_view name : column_names()) {
-        if (!has_field_index(name)) continue;
-        // As the document holds it, so that the keys of a recording that was read back are those that were written.
-        const std::string value = valid_utf8(column(recording, name).value);
-        if (!value.empty()) keys.push_back(field_prefix(name, value) + where);
-    }
     std::ranges::sort(keys);
     const auto twice = std::ranges::unique(keys);  // a stream that is listed twice
     keys.erase(twice.begin(), twice.end());

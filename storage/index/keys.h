@@ -5,8 +5,9 @@
 //   recordings  ident:8                          -> the recording's JSON document
 //   chunks      stream_id:8 chunk_number:4       -> PLACE of this chunk and of those that follow it by number,
 //                                                   PLACE = segment:4 offset:8 bytes:4 frames:4 first_ns:8 last_ns:8
-//   lookup      't' place:16                     -> (empty) every recording by time
-//               'f' column 0 n:1 value:n place   -> (empty) every recording by the value of one column
+//   lookup      'p' column 0 n:1 value:n block:8  -> IDENTS of this block whose column has the value (blocks.h)
+//               'b' block:8                       -> STARTS of this block's recordings
+//               'w' block:8                       -> SPAN of these
 //               'u' ident:8                      -> (empty) recordings whose state is `recording`
 //               's' stream_id:8 ident:8          -> (empty) every recording by the streams it refers to
 //               'k' keep_days:4 start:8 ident:8  -> (empty) finished recordings that may expire, by keep days (signed,
@@ -24,9 +25,9 @@
 //               "recent/" batch:8                -> stream_id:8 chunk_number:4 PLACE of each chunk that is under
 //                                                   `chunks` only some batches later (recent_chunks.h)
 //
-// place = inverted start time : 8, inverted ident : 8. Walking forwards gives the newest start first, and all walks
-// over the lookup family share this one order, so that they can be intersected by seeking. Column names are part of
-// the format: renaming a column means building the index anew.
+// block = ident / 4096, inverted: walking forwards gives the newest first, in the same order under every value, so that
+// walks can be intersected block by block. Column names are part of the format: renaming a column means building the
+// index anew.
 #pragma once
 
 #include <array>
@@ -41,11 +42,10 @@
 
 namespace spantape::index_keys {
 
-// 1 had one chunk an entry, which reads the same; 2 had no 's', 'k' and 'd', 3 no 'a' and no 'f' of some columns: they
-// are made when it is opened for writing.
-inline constexpr std::uint32_t kFormatVersion = 4;
+// 1 had one chunk an entry, which reads the same; 2 had no 's', 'k' and 'd', 3 no 'a'; 4 had an entry of each recording
+// under each value ('f') and by time ('t'). What is missing is made when it is opened for writing.
+inline constexpr std::uint32_t kFormatVersion = 5;
 inline constexpr std::size_t kStreamIdBytes = 8;
-inline constexpr std::size_t kPlaceBytes = 16;
 // Of a value, so many bytes are in its key; longer ones share a key prefix and are told apart by the document.
 inline constexpr std::size_t kMaxValueBytes = 255;
 
@@ -68,13 +68,14 @@ std::optional<std::vector<ChunkEntry>> recent_of(std::string_view value);
 std::string watermark_value(const Watermark& watermark);
 std::optional<Watermark> watermark_of(std::string_view value);
 
-std::string place(TimeNs start_ns, std::uint64_t ident);
-std::uint64_t ident_of_place(std::string_view place);
-// The place directly after; nullopt after the last one.
-std::optional<std::string> next_place(std::string_view place);
+inline constexpr std::string_view kPostings = "p", kStarts = "b", kSpans = "w";
+inline constexpr std::size_t kBlockBytes = 8;
+// What stands in front of the block.
+std::string posting_prefix(std::string_view column, std::string_view value);
+std::string block_key(std::string_view prefix, std::uint64_t block);
+// Of a key that ends with it.
+std::uint64_t block_of_key(std::string_view key);
 
-std::string time_prefix();
-std::string field_prefix(std::string_view column, std::string_view value);
 std::string unfinished_prefix();
 std::string unfinished_key(std::uint64_t ident);
 
@@ -99,11 +100,12 @@ std::optional<DocumentEntry> document_of(std::string_view key, std::string_view 
 std::string purging_prefix();
 std::string purging_key(std::uint64_t ident);
 
-// Columns that have entries by value in an index of this format: all but ident and recording_time, which are found by
-// ident and by time.
-bool has_field_index(std::string_view column, std::uint32_t format = kFormatVersion);
+// Columns by whose values recordings are found: all but ident and recording_time, which are found by ident and by time.
+bool has_postings(std::string_view column);
 
-// All lookup keys of a recording, sorted. Empty values have none.
+// The posting_prefix() of each value of a recording, sorted. Empty values have none.
+std::vector<std::string> posting_prefixes(const Recording& recording);
+// The entries of a recording that are its alone (the other lower-case letters but 'c' and 'd'), sorted.
 std::vector<std::string> lookup_keys(const Recording& recording);
 
 }  // namespace spantape::index_keys

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// Search by intersection: one walk for each filter that has an index, all in the same order (newest first). The walks
-// take turns to seek to the furthest place that any of them has reached, so that the rarest value sets the pace
-// whatever the others are, and no statistics are needed to find out which one it is.
+// Search by intersection, block by block (blocks.h), those with the newest recordings first: one walk for each filter
+// that has postings, all in the same order. The one that lacked a block last is asked first about the next, so that the
+// rarest value sets the pace whatever the others are, and no statistics are needed to find out which one it is.
 #include "storage/index/search.h"
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <limits>
+#include <queue>
 
 #include <rocksdb/snapshot.h>
 
+#include "storage/index/blocks.h"
+#include "storage/index/bytes.h"
 #include "storage/index/keys.h"
 
 namespace spantape {
@@ -21,7 +25,7 @@ struct Filter {
     std::string value;
 };
 
-// A query as the walks need it.
+// A query as the search needs it.
 struct Plan {
     std::vector<Filter> filters;  // every one is checked on the document
     std::optional<std::uint64_t> ident;
@@ -75,7 +79,7 @@ bool matches(const Recording& recording, const Plan& plan) {
     return !plan.keep || plan.keep(recording);
 }
 
-// The places of all recordings under one prefix of the lookup family, in order.
+// The blocks under one prefix of the lookup family.
 class Walk {
 public:
     Walk(const Store& store, const rocksdb::Snapshot* snapshot, std::string prefix) : prefix_(std::move(prefix)) {
@@ -84,105 +88,174 @@ public:
         iterator_.reset(store.db().NewIterator(options, store.lookup()));
     }
 
-    // The first place at or after `wanted`; empty at the end or on an error.
-    std::string_view seek(std::string_view wanted) {
-        if (!started_) {
-            started_ = true;
-            return look(wanted);
-        }
-        // A step costs a tenth of a seek through all levels: so many are worth a try, unless the last tries were in
-        // vain.
-        std::string_view here = at();
-        const bool hopeful = vain_tries_ < kVainTries || vain_tries_ % kVainTries == 0;
-        for (int steps = hopeful ? kSteps : 1; steps > 0 && !here.empty() && here < wanted; --steps) {
-            iterator_->Next();
-            here = at();
-        }
-        const bool arrived = here.empty() || here >= wanted;
-        vain_tries_ = arrived ? 0 : vain_tries_ + 1;
-        return arrived ? here : look(wanted);
+    // The block's value, until the next call; nullopt when there is none, and on an error. Best asked in falling order.
+    std::optional<std::string_view> at(std::uint64_t block) {
+        key_.resize(prefix_.size());
+        index_bytes::append(key_, ~block);
+        const bool forwards = started_ && key_ >= sought_;
+        sought_ = key_;
+        if (!forwards || !step_towards(key_)) iterator_->Seek(key_);
+        started_ = true;
+        if (!iterator_->Valid() || iterator_->key() != key_) return std::nullopt;
+        return iterator_->value().ToStringView();
     }
 
     [[nodiscard]] rocksdb::Status status() const { return iterator_->status(); }
 
 private:
-    static constexpr int kSteps = 16;
-    static constexpr unsigned kVainTries = 4;
+    // A step costs a tenth of a seek through all levels: so many are worth a try.
+    static constexpr int kSteps = 8;
 
-    std::string_view look(std::string_view wanted) {
-        key_.assign(prefix_).append(wanted);
-        iterator_->Seek(key_);
-        return at();
-    }
-    // Empty when the iterator has left the prefix.
-    [[nodiscard]] std::string_view at() const {
-        if (!iterator_->Valid()) return {};
-        const std::string_view key = iterator_->key().ToStringView();
-        if (key.size() != prefix_.size() + index_keys::kPlaceBytes || !key.starts_with(prefix_)) return {};
-        return key.substr(prefix_.size());
+    // Whether we are there, or behind it and so know that it is not there.
+    bool step_towards(std::string_view key) {
+        for (int steps = kSteps; iterator_->Valid() && iterator_->key().ToStringView() < key; iterator_->Next())
+            if (steps-- == 0) return false;
+        return true;
     }
 
     std::string prefix_;
-    std::string key_;
+    std::string key_ = prefix_, sought_;
     std::unique_ptr<rocksdb::Iterator> iterator_;
     bool started_ = false;
-    unsigned vain_tries_ = 0;
 };
 
-std::vector<Walk> walks_of(const Store& store, const rocksdb::Snapshot* snapshot, const Plan& plan) {
-    std::vector<Walk> walks;
-    for (const Filter& filter : plan.filters)
-        if (index_keys::has_field_index(filter.column, store.format()) && !filter.value.empty())
-            walks.emplace_back(store, snapshot, index_keys::field_prefix(filter.column, filter.value));
-    if (walks.empty()) walks.emplace_back(store, snapshot, index_keys::time_prefix());
-    return walks;
-}
+struct BlockSpan {
+    std::uint64_t block = 0;
+    blocks::Span span;
+};
 
-// The first place from `from` to `last` that all walks have; empty when there is none.
-Result<std::string> common_place(const Store& store, std::vector<Walk>& walks, std::string from,
-                                 const std::string& last) {
-    std::size_t agreed = 0;
-    for (std::size_t turn = 0; agreed < walks.size(); turn = (turn + 1) % walks.size()) {
-        const std::string_view place = walks[turn].seek(from);
-        if (place.empty()) {
-            if (auto ended = store.check(walks[turn].status(), "searching"); !ended)
-                return std::unexpected(ended.error());
-            return std::string();
-        }
-        if (place > last) return std::string();
-        agreed = place == from ? agreed + 1 : 1;
-        from = place;
+struct Candidate {
+    TimeNs start_ns = 0;
+    std::uint64_t ident = 0;
+    auto operator<=>(const Candidate&) const = default;
+};
+
+// One search: candidates by start, and those of them that match by their documents.
+class Search {
+public:
+    Search(const Store& store, const rocksdb::Snapshot* snapshot, const Plan& plan, std::size_t limit)
+        : store_(store),
+          snapshot_(snapshot),
+          plan_(plan),
+          limit_(limit),
+          starts_(store, snapshot, std::string(index_keys::kStarts)) {
+        for (const Filter& filter : plan.filters)
+            if (index_keys::has_postings(filter.column) && !filter.value.empty())
+                walks_.emplace_back(store, snapshot, index_keys::posting_prefix(filter.column, filter.value));
     }
-    return from;
-}
+
+    Result<std::vector<Recording>> run() {
+        const auto spans = spans_in_time();
+        if (!spans) return std::unexpected(spans.error());
+        for (const BlockSpan& next : *spans) {
+            // Of this block and of all that follow none began later than that.
+            if (auto taken = take_until(next.span.last_ns); !taken) return std::unexpected(taken.error());
+            if (found_.size() == limit_) return std::move(found_);
+            if (auto added = add_candidates(next); !added) return std::unexpected(added.error());
+        }
+        if (auto taken = take_until(std::nullopt); !taken) return std::unexpected(taken.error());
+        return std::move(found_);
+    }
+
+private:
+    // Blocks that may have recordings of the time that is asked for, by their last start, the latest first.
+    [[nodiscard]] Result<std::vector<BlockSpan>> spans_in_time() const {
+        rocksdb::ReadOptions options;
+        options.snapshot = snapshot_;
+        const std::unique_ptr<rocksdb::Iterator> iterator(store_.db().NewIterator(options, store_.lookup()));
+        std::vector<BlockSpan> spans;
+        for (iterator->Seek(rocksdb::Slice(index_keys::kSpans)); iterator->Valid(); iterator->Next()) {
+            const std::string_view key = iterator->key().ToStringView();
+            if (!key.starts_with(index_keys::kSpans)) break;
+            const auto span = blocks::span_of(iterator->value().ToStringView());
+            if (!span || key.size() != index_keys::kSpans.size() + index_keys::kBlockBytes)
+                return store_.broken("a block's span of {} and {} bytes is none of ours", key.size(),
+                                     iterator->value().size());
+            if (span->last_ns < plan_.from_ns || span->first_ns > plan_.to_ns) continue;
+            spans.push_back({index_keys::block_of_key(key), *span});
+        }
+        if (auto read = store_.check(iterator->status(), "searching"); !read) return std::unexpected(read.error());
+        std::ranges::stable_sort(spans, std::greater(), [](const BlockSpan& one) { return one.span.last_ns; });
+        return spans;
+    }
+
+    // Those of the block that have all values.
+    Result<blocks::IdentSet> idents_of(std::uint64_t block) {
+        std::optional<blocks::IdentSet> common;
+        for (std::size_t i = 0; i < walks_.size(); ++i) {
+            const auto value = walks_[i].at(block);
+            if (auto read = store_.check(walks_[i].status(), "searching"); !read) return std::unexpected(read.error());
+            if (!value) {
+                std::swap(walks_[i], walks_.front());
+                return blocks::IdentSet();
+            }
+            const auto idents = blocks::idents_of(*value);
+            if (!idents) return store_.broken("a block of idents of {} bytes is none of ours", value->size());
+            if (common)
+                common->intersect(*idents);
+            else
+                common = idents;
+        }
+        return *common;
+    }
+
+    Result<> add_candidates(const BlockSpan& of) {
+        const auto idents = walks_.empty() ? blocks::IdentSet() : idents_of(of.block);
+        if (!idents) return std::unexpected(idents.error());
+        if (!walks_.empty() && idents->empty()) return {};
+        const auto starts = starts_.at(of.block);
+        if (auto read = store_.check(starts_.status(), "searching"); !read) return read;
+        if (!starts) return store_.broken("block {} has a span and no starts", of.block);
+        const auto add = [&](std::uint16_t within, TimeNs start_ns) {
+            if (start_ns < plan_.from_ns || start_ns > plan_.to_ns) return;
+            candidates_.push({start_ns, of.block * blocks::kBlockIdents + within});
+        };
+        if (walks_.empty()) {
+            const auto all = blocks::starts_of(*starts);
+            if (!all) return store_.broken("a block of starts of {} bytes is none of ours", starts->size());
+            for (const auto& [within, start_ns] : *all) add(within, start_ns);
+            return {};
+        }
+        Result<> added;
+        idents->for_each([&](std::uint16_t within) {
+            if (const auto start_ns = blocks::find_start(*starts, within))
+                add(within, *start_ns);
+            else
+                added = store_.broken("block {} has no start of its recording {}", of.block, within);
+        });
+        return added;
+    }
+
+    // Takes what matches of the candidates that began later than that (nullopt: of all).
+    Result<> take_until(std::optional<TimeNs> last_ns) {
+        while (found_.size() < limit_ && !candidates_.empty()) {
+            if (last_ns && candidates_.top().start_ns <= *last_ns) break;
+            const std::uint64_t ident = candidates_.top().ident;
+            candidates_.pop();
+            auto recording = read_recording(store_, ident, snapshot_);
+            if (!recording) return std::unexpected(recording.error());
+            if (!*recording && !store_.read_only())
+                return store_.broken("an entry names recording {}, which is not there", ident);
+            if (*recording && matches(**recording, plan_)) found_.push_back(std::move(**recording));
+        }
+        return {};
+    }
+
+    const Store& store_;
+    const rocksdb::Snapshot* snapshot_;
+    const Plan& plan_;
+    std::size_t limit_;
+    Walk starts_;
+    std::vector<Walk> walks_;
+    std::priority_queue<Candidate> candidates_;
+    std::vector<Recording> found_;
+};
 
 Result<std::vector<Recording>> found_by_ident(const Store& store, const rocksdb::Snapshot* snapshot, const Plan& plan) {
     auto recording = read_recording(store, *plan.ident, snapshot);
     if (!recording) return std::unexpected(recording.error());
     std::vector<Recording> found;
     if (*recording && matches(**recording, plan)) found.push_back(std::move(**recording));
-    return found;
-}
-
-Result<std::vector<Recording>> found_by_walks(const Store& store, const rocksdb::Snapshot* snapshot, const Plan& plan,
-                                              std::size_t limit) {
-    constexpr std::uint64_t kHighestIdent = std::numeric_limits<std::uint64_t>::max();
-    const std::string last = index_keys::place(plan.from_ns, 0);
-    auto walks = walks_of(store, snapshot, plan);
-    std::vector<Recording> found;
-    std::optional<std::string> from = index_keys::place(plan.to_ns, kHighestIdent);
-    while (from && found.size() < limit) {
-        const auto place = common_place(store, walks, *from, last);
-        if (!place) return std::unexpected(place.error());
-        if (place->empty()) break;
-        const std::uint64_t ident = index_keys::ident_of_place(*place);
-        auto recording = read_recording(store, ident, snapshot);
-        if (!recording) return std::unexpected(recording.error());
-        if (!*recording && !store.read_only())
-            return store.broken("an entry names recording {}, which is not there", ident);
-        if (*recording && matches(**recording, plan)) found.push_back(std::move(**recording));
-        from = index_keys::next_place(*place);
-    }
     return found;
 }
 
@@ -205,7 +278,7 @@ Result<std::vector<Recording>> search_recordings(const Store& store, const Recor
     if (plan->impossible || query.limit == 0) return {};
     rocksdb::ManagedSnapshot snapshot(&store.db());
     if (plan->ident) return found_by_ident(store, snapshot.snapshot(), *plan);
-    return found_by_walks(store, snapshot.snapshot(), *plan, query.limit);
+    return Search(store, snapshot.snapshot(), *plan, query.limit).run();
 }
 
 }  // namespace spantape

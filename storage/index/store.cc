@@ -10,6 +10,7 @@
 #include <rocksdb/table.h>
 #include <unistd.h>
 
+#include "storage/index/blocks.h"
 #include "storage/index/keys.h"
 
 namespace spantape {
@@ -70,6 +71,7 @@ std::vector<rocksdb::ColumnFamilyDescriptor> families() {
     // The lookup family is only ever walked: a filter on whole keys would cost a byte and a quarter each, and say
     // nothing.
     auto lookup = family_options(cache, false);
+    lookup.merge_operator = blocks::block_merge();
     // Chunks are only ever walked by stream: filters on the stream id skip the files that do not hold it.
     chunks.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(index_keys::kStreamIdBytes));
     return {{rocksdb::kDefaultColumnFamilyName, family_options(cache)},
@@ -150,6 +152,9 @@ Result<> Store::check_format() {
     // Older ones read the same; what they lack is made when they are opened for writing (keeping.h).
     if (*version == 0 || *version > index_keys::kFormatVersion)
         return broken("has format {}, this program knows formats up to {}", *version, index_keys::kFormatVersion);
+    if (read_only_ && *version != index_keys::kFormatVersion)
+        return broken("has format {}, and must be brought to format {} first: start spantaped once", *version,
+                      index_keys::kFormatVersion);
     format_ = *version;
     return {};
 }

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// Big-endian numbers in keys and values, so that byte order is their order. For the files of this folder only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "capture/base/clock.h"
+
+namespace spantape::index_bytes {
+
+template <class Unsigned>
+void append(std::string& out, Unsigned value) {
+    for (int shift = static_cast<int>(sizeof value) * 8 - 8; shift >= 0; shift -= 8)
+        out.push_back(static_cast<char>(value >> shift & 0xff));
+}
+
+// bytes: at least as many behind `offset` as the number has.
+template <class Unsigned>
+Unsigned number_at(std::string_view bytes, std::size_t offset) {
+    Unsigned value = 0;
+    for (const char byte : bytes.substr(offset, sizeof value))
+        value = static_cast<Unsigned>(value << 8 | static_cast<std::uint8_t>(byte));
+    return value;
+}
+
+// Signed times as unsigned numbers of the same order.
+inline constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+inline std::uint64_t ordered(TimeNs time_ns) { return static_cast<std::uint64_t>(time_ns) ^ kSignBit; }
+inline TimeNs time_at(std::string_view bytes, std::size_t offset) {
+    return static_cast<TimeNs>(number_at<std::uint64_t>(bytes, offset) ^ kSignBit);
+}
+
+}  // namespace spantape::index_bytes
