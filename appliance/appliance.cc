@@ -144,8 +144,16 @@ public:
         auto store = DirectoryStore::open(path);
         if (!store) return std::unexpected(store.error());
         directory_store_ = std::move(*store);
-        return directory_store_->for_each(
+        auto loaded = directory_store_->for_each(
             [this](std::string_view key, std::string_view value) { return directory_->load(key, value); });
+        if (!loaded) return loaded;
+        const std::int64_t action = options_.archive_action;
+        if (options_.serve && action > 0 && directory_->archive_action(action) == nullptr)
+            return fail(
+                "recording.archive_action: there is no archive action {}: no [[archive]] of the configuration has this "
+                "number, and none was added (spantape archive-action)",
+                action);
+        return {};
     }
 
     // Also without encryption, for what an encrypted store holds already.

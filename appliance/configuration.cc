@@ -305,10 +305,6 @@ Result<> check_together(const Configuration& configuration, const Origins& origi
     if (!capture.cpus.empty() && capture.cpus.size() != capture.workers)
         return fail("{}: must name one CPU for each of the {} capture.workers, names {}", origin("capture.cpus"),
                     capture.workers, capture.cpus.size());
-    if (const std::int64_t number = configuration.recording.archive_action;
-        number > 0 &&
-        std::ranges::find(configuration.archive, number, &ArchiveAction::number) == configuration.archive.end())
-        return fail("{}: there is no [[archive]] of number {}", origin("recording.archive_action"), number);
     const auto& web = configuration.webapi;
     if (!web.cert.empty() && web.key.empty()) return fail("{}: needs webapi.key as well", origin("webapi.cert"));
     if (web.cert.empty() && !web.key.empty()) return fail("{}: needs webapi.cert as well", origin("webapi.key"));

@@ -120,6 +120,7 @@ void Directory::index_user(const User& user) {
 
 void Directory::add(const User& user) {
     users_[user.id] = user;
+    names_.reset();
     index_user<true>(user);
     if (user.site_id != 0) ++place_uses_[{Place::Kind::site, user.site_id}];
     std::int32_t& next = next_["user"];
@@ -131,6 +132,7 @@ void Directory::remove(const User& user) {
     if (user.site_id != 0 && --place_uses_[{Place::Kind::site, user.site_id}] == 0)
         place_uses_.erase({Place::Kind::site, user.site_id});
     users_.erase(user.id);
+    names_.reset();
 }
 
 void Directory::add(const Station& station) {

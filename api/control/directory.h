@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <expected>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -133,6 +134,9 @@ public:
     // --- look-ups. Deleted users are found by id alone.
     [[nodiscard]] const User* user(std::int32_t id) const;
     [[nodiscard]] const std::map<std::int32_t, User>& users() const { return users_; }
+    // First and last name of each user, also of deleted ones, as they are now: for other threads.
+    using Names = std::unordered_map<std::int32_t, std::pair<std::string, std::string>>;
+    [[nodiscard]] std::shared_ptr<const Names> names() const;
     // Of several users the one with the lowest id. A SYS_USER or CRM_USER as long as the call functions cut it also
     // finds one that goes on.
     [[nodiscard]] const User* by_username(std::string_view username) const;
@@ -228,6 +232,7 @@ private:
     const std::size_t most_entries_;
     std::size_t entries_ = 0;
     std::map<std::int32_t, User> users_;
+    mutable std::shared_ptr<const Names> names_;  // null: asked for since the last change of a user
     UserIndex user_index_;
     std::unordered_map<std::string, std::int32_t> phones_, tokens_;
     std::map<std::string, Station> stations_;

@@ -65,6 +65,16 @@ bool Directory::may_add(const UserFields& fields) const {
     return check_user(user, fields.allow_duplicate).has_value() && !full(2);
 }
 
+std::shared_ptr<const Directory::Names> Directory::names() const {
+    if (!names_) {
+        Names names;
+        names.reserve(users_.size());
+        for (const auto& [id, user] : users_) names.emplace(id, std::pair(user.first_name, user.last_name));
+        names_ = std::make_shared<const Names>(std::move(names));
+    }
+    return names_;
+}
+
 DirectoryResult<> Directory::add_user(const UserFields& fields, TimeNs now_ns) {
     User user;
     user.added_ns = user.modified_ns = now_ns;

@@ -78,6 +78,19 @@ bool Visibility::sees(const Recording& recording) const {
     return sees(static_cast<std::int32_t>(recording.agent_id), recording.device_id);
 }
 
+void Visibility::restrict(RecordingQuery& query) const {
+    if (all) return;
+    query.keep = [visible = *this](const Recording& recording) { return visible.sees(recording); };
+    // Each recording that is visible has one of these. Where they are too many, most of what is found is kept.
+    constexpr std::size_t kMostValues = 256;
+    std::set<std::int32_t> visible_agents = agents;
+    for (const auto& [agent, device] : phones) visible_agents.insert(agent);
+    if (visible_agents.size() + devices.size() > kMostValues) return;
+    for (const std::int32_t agent : visible_agents) query.any.emplace_back("agent_id", std::to_string(agent));
+    for (const std::string& device : devices) query.any.emplace_back("device_id", device);
+    if (query.any.empty()) query.limit = 0;
+}
+
 bool Caller::may(FunctionClass function_class) const {
     return function_class == FunctionClass::none || (classes & class_bit(function_class)) != 0;
 }

@@ -16,7 +16,7 @@
 
 #include "api/control/directory.h"
 #include "api/functions/function_table.h"
-#include "storage/recording.h"
+#include "storage/index/index.h"
 
 namespace spantape::api {
 
@@ -35,6 +35,8 @@ struct Visibility {
     std::set<std::string> devices;                          // of recordings that name no agent
     [[nodiscard]] bool sees(std::int32_t agent, const std::string& device) const;
     [[nodiscard]] bool sees(const Recording& recording) const;
+    // Leaves to `query` what is visible.
+    void restrict(RecordingQuery& query) const;
 };
 
 struct Caller {

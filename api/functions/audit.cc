@@ -55,8 +55,7 @@ AuditEntry audit_result(AuditEntry entry, const Reply& reply) {
         for (const Element& element : reply.body) add_about(entry, element.name, element.text);
     for (const std::uint64_t ident : reply.recordings)
         if (std::ranges::find(entry.recordings, ident) == entry.recordings.end()) entry.recordings.push_back(ident);
-    entry.found = static_cast<std::size_t>(
-        std::ranges::count(reply.body, "SEARCHRESULT", [](const Element& element) { return element.name; }));
+    entry.found = reply.found;
     return entry;
 }
 

@@ -40,7 +40,7 @@ ExportResult<Recording> recording_by_field(const ExportSource& source, std::stri
     RecordingQuery query;
     query.equal.emplace_back(field, served ? source.recording_path + id.substr(kServed.size() - 1) : id);
     query.limit = 1;
-    if (!source.visible.all) query.keep = [&](const Recording& recording) { return source.visible.sees(recording); };
+    source.visible.restrict(query);
     auto found = source.index.search(query);
     if (!found) return none(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message);
     if (found->empty())

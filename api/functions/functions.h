@@ -121,6 +121,7 @@ private:
     void silence_copies(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done);
 
     // status_functions.cc
+    void keep_visible(std::vector<const Device*>& devices, const Caller& caller) const;
     void device_list(const FunctionCall& call, Done done);
     void device_status(const FunctionCall& call, Done done);
     void device_recording_status(const FunctionCall& call, Done done);

@@ -7,6 +7,7 @@
 
 #include "api/functions/functions.h"
 #include "api/functions/parameters.h"
+#include "api/protocol/xml_codec.h"
 
 namespace spantape::api {
 
@@ -15,32 +16,30 @@ namespace {
 constexpr std::int64_t kDefaultCalls = 1000;
 constexpr std::int64_t kMostCalls = 100'000;
 
-Element search_result(const Recording& recording, std::size_t number, const Directory& directory) {
-    Element result{"SEARCHRESULT", {}, {}};
-    auto& out = result.children;
-    constexpr std::size_t kChildren = 30;
-    out.reserve(kChildren);
-    out.push_back(leaf("CALLNUMBER", fmt::to_string(number)));
-    out.push_back(leaf("DEVICEID", recording.device_id));
-    out.push_back(leaf("DEVICEALIAS", recording.device_alias));
-    out.push_back(leaf("ANI", recording.ani));
-    out.push_back(leaf("DNIS", recording.dnis));
-    out.push_back(leaf("CALLTYPE", recording.direction));
-    out.push_back(leaf("GROUP", recording.group));
-    out.push_back(leaf("GATE", recording.gate));
-    for (std::size_t i = 0; i < recording.user.size(); ++i)
-        out.push_back(leaf(std::string(user_parameter(i)), recording.user[i]));
-    out.push_back(leaf("RECORDID", fmt::to_string(recording.ident)));
-    out.push_back(leaf("RECORDINGTIME", fmt::to_string(recording.start_ns / kNsPerSecond)));
-    out.push_back(leaf("DURATION", fmt::to_string(std::llround(seconds(recording.duration_ns())))));
+void append_search_result(std::string& out, const Recording& recording, std::size_t number,
+                          const Directory::Names& names) {
+    const auto add = [&](std::string_view name, std::string_view text) { append_element(out, name, text); };
+    out += "<SEARCHRESULT>";
+    add("CALLNUMBER", fmt::to_string(number));
+    add("DEVICEID", recording.device_id);
+    add("DEVICEALIAS", recording.device_alias);
+    add("ANI", recording.ani);
+    add("DNIS", recording.dnis);
+    add("CALLTYPE", recording.direction);
+    add("GROUP", recording.group);
+    add("GATE", recording.gate);
+    for (std::size_t i = 0; i < recording.user.size(); ++i) add(user_parameter(i), recording.user[i]);
+    add("RECORDID", fmt::to_string(recording.ident));
+    add("RECORDINGTIME", fmt::to_string(recording.start_ns / kNsPerSecond));
+    add("DURATION", fmt::to_string(std::llround(seconds(recording.duration_ns()))));
     // Deleted agents are named, too.
     const bool known = recording.agent_id > 0 && recording.agent_id <= INT32_MAX;
-    const User* agent = known ? directory.user(static_cast<std::int32_t>(recording.agent_id)) : nullptr;
-    out.push_back(leaf("AGENTFIRSTNAME", agent != nullptr ? agent->first_name : ""));
-    out.push_back(leaf("AGENTLASTNAME", agent != nullptr ? agent->last_name : ""));
-    out.push_back(leaf("CRM_USER", recording.crm_user));
-    out.push_back(leaf("SYS_USER", recording.sys_user));
-    return result;
+    const auto agent = known ? names.find(static_cast<std::int32_t>(recording.agent_id)) : names.end();
+    add("AGENTFIRSTNAME", agent != names.end() ? agent->second.first : "");
+    add("AGENTLASTNAME", agent != names.end() ? agent->second.second : "");
+    add("CRM_USER", recording.crm_user);
+    add("SYS_USER", recording.sys_user);
+    out += "</SEARCHRESULT>";
 }
 
 // Filters of CALLLIST, or the parameter that is wrong.
@@ -81,17 +80,22 @@ Result<RecordingQuery> call_list_query(const Parameters& parameters) {
 void Functions::call_list(const FunctionCall& call, Done done) {
     auto query = call_list_query(call.parameters);
     if (!query) return done(refused(ResultCode::API_INVALID_MESSAGE_FORMAT, query.error().message));
-    if (auto visible = access_.visibility(call.caller); !visible.all)
-        query->keep = [visible = std::move(visible)](const Recording& recording) { return visible.sees(recording); };
-    on_pool([this, query = std::move(*query)] { return context_.index.search(query); },
-            [&directory = context_.directory.directory(), done = std::move(done)](auto found) mutable {
-                if (!found) return done(refused(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message));
-                Reply reply;
-                reply.body.push_back(leaf("TYPE", "CALLLIST"));
-                for (std::size_t i = 0; i < found->size(); ++i)
-                    reply.body.push_back(search_result((*found)[i], i + 1, directory));
-                done(std::move(reply));
-            });
+    access_.visibility(call.caller).restrict(*query);
+    // A list of 100,000 takes its time to write, too.
+    on_pool(
+        [this, query = std::move(*query), names = context_.directory.directory().names()]() -> Result<Reply> {
+            const auto found = context_.index.search(query);
+            if (!found) return std::unexpected(found.error());
+            Reply reply;
+            reply.body.push_back(leaf("TYPE", "CALLLIST"));
+            reply.found = found->size();
+            for (std::size_t i = 0; i < found->size(); ++i)
+                append_search_result(reply.body_xml, (*found)[i], i + 1, *names);
+            return reply;
+        },
+        [done = std::move(done)](Result<Reply> reply) mutable {
+            done(reply ? std::move(*reply) : refused(ResultCode::API_DATABASE_QUERY_ERROR, reply.error().message));
+        });
 }
 
 }  // namespace spantape::api

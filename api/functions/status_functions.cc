@@ -89,16 +89,31 @@ constexpr const char* kNoMatch = "Could not find a device matching given paramet
 
 }  // namespace
 
-void Functions::device_list(const FunctionCall& /*call*/, Done done) {
+// As of recordings: by the agent of its last call, else by whose phone it is.
+void Functions::keep_visible(std::vector<const Device*>& devices, const Caller& caller) const {
+    const Visibility visible = access_.visibility(caller);
+    if (visible.all) return;
+    std::erase_if(devices, [&](const Device* device) {
+        const Call* call = device->latest_call();
+        auto agent = call != nullptr ? static_cast<std::int32_t>(call->fields.agent_id) : 0;
+        const User* owner = agent == 0 ? context_.directory.directory().by_phone(device->id) : nullptr;
+        if (owner != nullptr) agent = owner->id;
+        return !visible.sees(agent, device->id);
+    });
+}
+
+void Functions::device_list(const FunctionCall& call, Done done) {
     std::vector<const Device*> all;
     for (const auto& [id, device] : context_.control.devices()) all.push_back(&device);
+    keep_visible(all, call.caller);
     Reply reply;
     reply.body.push_back(devices_section(all, context_.control.options().core_id));
     done(std::move(reply));
 }
 
 void Functions::device_status(const FunctionCall& call, Done done) {
-    const auto found = context_.control.matching_devices(device_address(call.parameters));
+    auto found = context_.control.matching_devices(device_address(call.parameters));
+    keep_visible(found, call.caller);
     if (found.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoMatch));
     Reply reply;
     reply.message = "Found the following matching devices";
@@ -107,7 +122,8 @@ void Functions::device_status(const FunctionCall& call, Done done) {
 }
 
 void Functions::device_recording_status(const FunctionCall& call, Done done) {
-    const auto found = context_.control.matching_devices(device_address(call.parameters));
+    auto found = context_.control.matching_devices(device_address(call.parameters));
+    keep_visible(found, call.caller);
     if (found.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoMatch));
     Reply reply;
     reply.message = "Following active call instances found for specified deviceID, devicealias, crm_user or sys_user";

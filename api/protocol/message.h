@@ -78,6 +78,8 @@ struct Reply {
     ResultCode code = ResultCode::API_OK;
     std::string message;  // RESULTMSG; the code's label when empty
     std::vector<Element> body;
+    std::string body_xml;                   // behind it: a long list, which append_element() wrote on the pool
+    std::size_t found = 0;                  // recordings in it: for the audit log
     std::optional<FileAnswer> file;         // instead of a RESULT, over the WebAPI
     std::optional<LiveAnswer> live;         // likewise
     std::vector<std::uint64_t> recordings;  // given out or changed: for the audit log, not for the client

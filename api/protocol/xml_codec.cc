@@ -20,16 +20,6 @@ void append_text(std::string& out, pugi::xml_node element) {
     }
 }
 
-void append_element(std::string& out, std::string_view name, std::string_view text) {
-    out += '<';
-    out += name;
-    out += '>';
-    append_escaped(out, text);
-    out += "</";
-    out += name;
-    out += '>';
-}
-
 // Depth is ours: bodies are built by the functions, never from what a client sent.
 void append_elements(std::string& out, const std::vector<Element>& elements) {
     for (const Element& element : elements) {
@@ -61,6 +51,16 @@ void append_head(std::string& out, const Asked& asked, ResultCode code, std::str
 
 }  // namespace
 
+void append_element(std::string& out, std::string_view name, std::string_view text) {
+    out += '<';
+    out += name;
+    out += '>';
+    append_escaped(out, text);
+    out += "</";
+    out += name;
+    out += '>';
+}
+
 std::expected<Request, Refusal> parse_request(std::span<char> document) {
     pugi::xml_document parsed;
     const auto status = parsed.load_buffer_inplace(document.data(), document.size(), kParseFlags, pugi::encoding_utf8);
@@ -82,6 +82,7 @@ std::expected<Request, Refusal> parse_request(std::span<char> document) {
 void append_result(std::string& out, const Asked& asked, const Reply& reply, ResultStyle style) {
     append_head(out, asked, reply.code, reply.message, style);
     append_elements(out, reply.body);
+    out += reply.body_xml;
     out += "</RESULT>\r\n";
 }
 

@@ -24,6 +24,9 @@ struct ResultStyle {
     bool error_word = false;  // RESULTTYPE of a failure is ERROR (manual: Results) instead of the code's label
 };
 
+// <NAME>text</NAME>, escaped; for Reply::body_xml.
+void append_element(std::string& out, std::string_view name, std::string_view text);
+
 // Who is answered: REQUESTTYPE and REQUESTID are echoed.
 struct Asked {
     std::string_view type;

@@ -141,20 +141,6 @@ std::optional<std::vector<Start>> starts_of(std::string_view value) {
     return starts;
 }
 
-std::optional<TimeNs> find_start(std::string_view value, std::uint16_t ident) {
-    std::size_t from = 0, to = value.size() / kStartBytes;
-    while (from < to) {
-        const std::size_t middle = from + (to - from) / 2;
-        const auto here = number_at<std::uint16_t>(value, middle * kStartBytes);
-        if (here == ident) return time_at(value, middle * kStartBytes + kIdentBytes);
-        if (here < ident)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return std::nullopt;
-}
-
 std::string span_value(const Span& span) {
     std::string value;
     append(value, ordered(span.first_ns));

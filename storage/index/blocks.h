@@ -33,6 +33,12 @@ inline std::uint16_t within_block(std::uint64_t ident) { return static_cast<std:
 // Some of a block's idents, each as within_block().
 class IdentSet {
 public:
+    static IdentSet all() {
+        IdentSet idents;
+        idents.words_.fill(~std::uint64_t{0});
+        return idents;
+    }
+    [[nodiscard]] bool has(std::uint16_t ident) const { return (words_[ident / 64] >> ident % 64 & 1) != 0; }
     void add(std::uint16_t ident) { words_[ident / 64] |= std::uint64_t{1} << ident % 64; }
     void remove(std::uint16_t ident) { words_[ident / 64] &= ~(std::uint64_t{1} << ident % 64); }
     void unite(const IdentSet& other) {
@@ -71,9 +77,8 @@ std::optional<IdentSet> idents_of(std::string_view value);
 using Start = std::pair<std::uint16_t, TimeNs>;  // ident within the block, start
 // `starts`: rising by ident, each once.
 std::string starts_value(const std::vector<Start>& starts);
+// nullopt when these are no STARTS.
 std::optional<std::vector<Start>> starts_of(std::string_view value);
-// Of one ident, without reading the others; nullopt when it is not there.
-std::optional<TimeNs> find_start(std::string_view value, std::uint16_t ident);
 
 struct Span {
     TimeNs first_ns = INT64_MAX, last_ns = INT64_MIN;

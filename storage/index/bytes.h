@@ -2,7 +2,9 @@
 // Big-endian numbers in keys and values, so that byte order is their order. For the files of this folder only.
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -19,10 +21,10 @@ void append(std::string& out, Unsigned value) {
 // bytes: at least as many behind `offset` as the number has.
 template <class Unsigned>
 Unsigned number_at(std::string_view bytes, std::size_t offset) {
+    static_assert(std::endian::native == std::endian::little);
     Unsigned value = 0;
-    for (const char byte : bytes.substr(offset, sizeof value))
-        value = static_cast<Unsigned>(value << 8 | static_cast<std::uint8_t>(byte));
-    return value;
+    std::memcpy(&value, bytes.data() + offset, sizeof value);
+    return std::byteswap(value);
 }
 
 // Signed times as unsigned numbers of the same order.

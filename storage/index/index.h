@@ -68,6 +68,8 @@ struct Watermark {
 struct RecordingQuery {
     // Column (UNIQUEFIELD name, lower case) and the exact value, all must match (letter case matters in values).
     std::vector<std::pair<std::string, std::string>> equal;
+    // At least one of these, which spares reading the documents of others; of a value's first 255 bytes. Empty: any.
+    std::vector<std::pair<std::string, std::string>> any = {};
     TimeNs from_ns = INT64_MIN;  // start within [from, to]
     TimeNs to_ns = INT64_MAX;
     std::size_t limit = 1000;

@@ -28,6 +28,7 @@ struct Filter {
 // A query as the search needs it.
 struct Plan {
     std::vector<Filter> filters;  // every one is checked on the document
+    std::vector<Filter> any;
     std::optional<std::uint64_t> ident;
     TimeNs from_ns = 0, to_ns = 0;
     bool impossible = false;  // a filter that no recording can match
@@ -54,8 +55,22 @@ void narrow_to_second(Plan& plan, std::string_view value) {
     plan.to_ns = std::min(plan.to_ns, *second * kNsPerSecond + (kNsPerSecond - 1));
 }
 
+// Of values that have postings.
+Result<std::vector<Filter>> alternatives(const RecordingQuery& query) {
+    std::vector<Filter> any;
+    for (const auto& [name, value] : query.any) {
+        const std::string_view column = canonical_column(name);
+        if (!index_keys::has_postings(column) || value.empty()) return fail("'{}' cannot be one of several", name);
+        any.push_back({column, valid_utf8(value)});
+    }
+    return any;
+}
+
 Result<Plan> plan_of(const RecordingQuery& query) {
     Plan plan;
+    auto any = alternatives(query);
+    if (!any) return std::unexpected(any.error());
+    plan.any = std::move(*any);
     plan.from_ns = query.from_ns;
     plan.to_ns = query.to_ns;
     plan.keep = query.keep;
@@ -142,6 +157,8 @@ public:
         for (const Filter& filter : plan.filters)
             if (index_keys::has_postings(filter.column) && !filter.value.empty())
                 walks_.emplace_back(store, snapshot, index_keys::posting_prefix(filter.column, filter.value));
+        for (const Filter& filter : plan.any)
+            any_.emplace_back(store, snapshot, index_keys::posting_prefix(filter.column, filter.value));
     }
 
     Result<std::vector<Recording>> run() {
@@ -179,51 +196,48 @@ private:
         return spans;
     }
 
-    // Those of the block that have all values.
-    Result<blocks::IdentSet> idents_of(std::uint64_t block) {
-        std::optional<blocks::IdentSet> common;
+    // Those of the block that a walk leads to; nullopt: there are none.
+    Result<std::optional<blocks::IdentSet>> idents_at(Walk& walk, std::uint64_t block) {
+        const auto value = walk.at(block);
+        if (auto read = store_.check(walk.status(), "searching"); !read) return std::unexpected(read.error());
+        if (!value) return std::nullopt;
+        const auto idents = blocks::idents_of(*value);
+        if (!idents) return store_.broken("a block of idents of {} bytes is none of ours", value->size());
+        return idents;
+    }
+
+    // Leaves of the block's `idents` those that have all values, and one of any_.
+    Result<> narrow(blocks::IdentSet& idents, std::uint64_t block) {
         for (std::size_t i = 0; i < walks_.size(); ++i) {
-            const auto value = walks_[i].at(block);
-            if (auto read = store_.check(walks_[i].status(), "searching"); !read) return std::unexpected(read.error());
-            if (!value) {
-                std::swap(walks_[i], walks_.front());
-                return blocks::IdentSet();
-            }
-            const auto idents = blocks::idents_of(*value);
-            if (!idents) return store_.broken("a block of idents of {} bytes is none of ours", value->size());
-            if (common)
-                common->intersect(*idents);
-            else
-                common = idents;
+            const auto have = idents_at(walks_[i], block);
+            if (!have) return std::unexpected(have.error());
+            idents.intersect(have->value_or(blocks::IdentSet()));
+            if (!*have) std::swap(walks_[i], walks_.front());
+            if (idents.empty()) return {};
         }
-        return *common;
+        if (any_.empty()) return {};
+        blocks::IdentSet one_of;
+        for (Walk& walk : any_) {
+            const auto have = idents_at(walk, block);
+            if (!have) return std::unexpected(have.error());
+            if (*have) one_of.unite(**have);
+        }
+        idents.intersect(one_of);
+        return {};
     }
 
     Result<> add_candidates(const BlockSpan& of) {
-        const auto idents = walks_.empty() ? blocks::IdentSet() : idents_of(of.block);
-        if (!idents) return std::unexpected(idents.error());
-        if (!walks_.empty() && idents->empty()) return {};
-        const auto starts = starts_.at(of.block);
+        blocks::IdentSet idents = blocks::IdentSet::all();
+        if (auto narrowed = narrow(idents, of.block); !narrowed) return narrowed;
+        if (idents.empty()) return {};
+        const auto value = starts_.at(of.block);
         if (auto read = store_.check(starts_.status(), "searching"); !read) return read;
-        if (!starts) return store_.broken("block {} has a span and no starts", of.block);
-        const auto add = [&](std::uint16_t within, TimeNs start_ns) {
-            if (start_ns < plan_.from_ns || start_ns > plan_.to_ns) return;
-            candidates_.push({start_ns, of.block * blocks::kBlockIdents + within});
-        };
-        if (walks_.empty()) {
-            const auto all = blocks::starts_of(*starts);
-            if (!all) return store_.broken("a block of starts of {} bytes is none of ours", starts->size());
-            for (const auto& [within, start_ns] : *all) add(within, start_ns);
-            return {};
-        }
-        Result<> added;
-        idents->for_each([&](std::uint16_t within) {
-            if (const auto start_ns = blocks::find_start(*starts, within))
-                add(within, *start_ns);
-            else
-                added = store_.broken("block {} has no start of its recording {}", of.block, within);
-        });
-        return added;
+        const auto starts = blocks::starts_of(value.value_or(""));
+        if (!starts) return store_.broken("a block of starts of {} bytes is none of ours", value->size());
+        for (const auto& [within, start_ns] : *starts)
+            if (idents.has(within) && start_ns >= plan_.from_ns && start_ns <= plan_.to_ns)
+                candidates_.push({start_ns, of.block * blocks::kBlockIdents + within});
+        return {};
     }
 
     // Takes what matches of the candidates that began later than that (nullopt: of all).
@@ -246,7 +260,7 @@ private:
     const Plan& plan_;
     std::size_t limit_;
     Walk starts_;
-    std::vector<Walk> walks_;
+    std::vector<Walk> walks_, any_;
     std::priority_queue<Candidate> candidates_;
     std::vector<Recording> found_;
 };

@@ -348,8 +348,6 @@ TEST_F(ConfigurationTest, WrongArchiveActionsAreNamedWithTheirLine) {
     EXPECT_TRUE(error_of("[[archive]]\npath = \"a\"\n").starts_with("FILE:2: archive.path: must be the path"));
     for (const char* text : {"[archive]\nnumber = 1\n", "archive = 3\n", "archive = [3]\n"})
         EXPECT_EQ(error_of(text), "FILE:1: archive: must be [[archive]], once for each action");
-    EXPECT_EQ(error_of(good + "[recording]\narchive_action = 2\n"),
-              "FILE:5: recording.archive_action: there is no [[archive]] of number 2");
     EXPECT_EQ(error_of_set("archive.number=1"), "--set archive.number=1: archive actions are set in the file");
 }
 

@@ -196,6 +196,17 @@ def test_a_user_sees_the_recordings_of_his_groups_alone(daemon, people, recordin
     assert listed("bob") == [recordings["7002"], recordings["7001"]]
 
 
+def test_a_user_sees_the_phones_of_his_groups_alone(daemon, people, recordings):
+    def listed(user):
+        answer = web(daemon, people[user], type="devicelist")[2]
+        return {device.findtext("DEVICEID") for device in answer.root.iter("DEVICE")}
+    assert listed("alice") == {"7001"}
+    assert listed("bob") >= {"7001", "7002"}
+    for request in ("devicestatus", "devicerecordingstatus"):
+        for user, device, code in (("alice", "7001", 20), ("alice", "7002", 8), ("bob", "7002", 20)):
+            assert web(daemon, people[user], type=request, deviceid=device)[2].code == code, (request, user, device)
+
+
 @pytest.mark.parametrize("field", ["ident", "device_id"])
 def test_a_user_gets_the_audio_of_his_groups_alone(daemon, people, recordings, field):
     for device, status in (("7001", "audio/wav"), ("7002", "text/xml; charset=utf-8")):

@@ -47,6 +47,10 @@ RecordingQuery some_query(Random& random, const std::vector<Recording>& recordin
         const Recording& from = random() % 8 == 0 ? recordings[random() % recordings.size()] : like;
         query.equal.emplace_back(name, column(from, name).value);
     }
+    for (std::size_t values = random() % 4 == 0 ? 1 + random() % 40 : 0; values > 0; --values) {
+        const char* name = random() % 2 == 0 ? "device_id" : "user4";
+        query.any.emplace_back(name, column(recordings[random() % recordings.size()], name).value);
+    }
     if (random() % 2 == 0) {
         query.from_ns = like.start_ns - static_cast<TimeNs>(random() % 5000) * kNsPerSecond;
         query.to_ns = like.start_ns + static_cast<TimeNs>(random() % 5000) * kNsPerSecond;
@@ -62,9 +66,8 @@ std::vector<std::uint64_t> model_search(const std::vector<const Recording*>& new
     for (const Recording* recording : newest_first) {
         if (found.size() == query.limit) break;
         if (recording->start_ns < query.from_ns || recording->start_ns > query.to_ns) continue;
-        if (std::ranges::all_of(query.equal, [&](const auto& filter) {
-                return column(*recording, filter.first).value == filter.second;
-            }))
+        const auto has = [&](const auto& filter) { return column(*recording, filter.first).value == filter.second; };
+        if (std::ranges::all_of(query.equal, has) && (query.any.empty() || std::ranges::any_of(query.any, has)))
             found.push_back(recording->ident);
     }
     return found;
@@ -73,6 +76,7 @@ std::vector<std::uint64_t> model_search(const std::vector<const Recording*>& new
 std::string text_of(const RecordingQuery& query) {
     std::string text = fmt::format("from {} to {} limit {}", query.from_ns, query.to_ns, query.limit);
     for (const auto& [name, value] : query.equal) text += fmt::format(" {}='{}'", name, value);
+    for (const auto& [name, value] : query.any) text += fmt::format(" or {}='{}'", name, value);
     return text;
 }
 
