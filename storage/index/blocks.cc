@@ -71,6 +71,10 @@ public:
     [[nodiscard]] const char* Name() const override { return "spantape.blocks"; }
 
     bool FullMergeV2(const MergeOperationInput& in, MergeOperationOutput* out) const override {
+        if (in.existing_value == nullptr && in.operand_list.size() == 1) {
+            out->existing_operand = in.operand_list.front();
+            return true;
+        }
         Values values;
         values.reserve(in.operand_list.size() + 1);
         if (in.existing_value != nullptr) values.push_back(in.existing_value->ToStringView());
@@ -139,6 +143,23 @@ std::optional<std::vector<Start>> starts_of(std::string_view value) {
         starts.emplace_back(ident, time_at(value, at + kIdentBytes));
     }
     return starts;
+}
+
+std::optional<TimeNs> find_start(std::string_view value, std::uint16_t ident) {
+    // In front of it are all lower idents but those that are missing.
+    const std::size_t count = value.size() / kStartBytes, missing = kBlockIdents - std::min(count, kBlockIdents);
+    std::size_t from = ident > missing ? ident - missing : 0;
+    std::size_t to = std::min<std::size_t>(count, ident + std::size_t{1});
+    while (from < to) {
+        const std::size_t middle = from + (to - from) / 2;
+        const auto here = number_at<std::uint16_t>(value, middle * kStartBytes);
+        if (here == ident) return time_at(value, middle * kStartBytes + kIdentBytes);
+        if (here < ident)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return std::nullopt;
 }
 
 std::string span_value(const Span& span) {

@@ -79,6 +79,8 @@ using Start = std::pair<std::uint16_t, TimeNs>;  // ident within the block, star
 std::string starts_value(const std::vector<Start>& starts);
 // nullopt when these are no STARTS.
 std::optional<std::vector<Start>> starts_of(std::string_view value);
+// Of one ident, at once where the block is nearly full; nullopt when it is not there.
+std::optional<TimeNs> find_start(std::string_view value, std::uint16_t ident);
 
 struct Span {
     TimeNs first_ns = INT64_MAX, last_ns = INT64_MIN;

@@ -12,16 +12,17 @@
 
 namespace spantape::index_bytes {
 
+static_assert(std::endian::native == std::endian::little);
+
 template <class Unsigned>
 void append(std::string& out, Unsigned value) {
-    for (int shift = static_cast<int>(sizeof value) * 8 - 8; shift >= 0; shift -= 8)
-        out.push_back(static_cast<char>(value >> shift & 0xff));
+    const Unsigned bytes = std::byteswap(value);
+    out.append(reinterpret_cast<const char*>(&bytes), sizeof bytes);
 }
 
 // bytes: at least as many behind `offset` as the number has.
 template <class Unsigned>
 Unsigned number_at(std::string_view bytes, std::size_t offset) {
-    static_assert(std::endian::native == std::endian::little);
     Unsigned value = 0;
     std::memcpy(&value, bytes.data() + offset, sizeof value);
     return std::byteswap(value);

@@ -232,11 +232,11 @@ private:
         if (idents.empty()) return {};
         const auto value = starts_.at(of.block);
         if (auto read = store_.check(starts_.status(), "searching"); !read) return read;
-        const auto starts = blocks::starts_of(value.value_or(""));
-        if (!starts) return store_.broken("a block of starts of {} bytes is none of ours", value->size());
-        for (const auto& [within, start_ns] : *starts)
-            if (idents.has(within) && start_ns >= plan_.from_ns && start_ns <= plan_.to_ns)
-                candidates_.push({start_ns, of.block * blocks::kBlockIdents + within});
+        idents.for_each([&](std::uint16_t within) {
+            const auto start_ns = blocks::find_start(value.value_or(""), within);
+            if (start_ns && *start_ns >= plan_.from_ns && *start_ns <= plan_.to_ns)
+                candidates_.push({*start_ns, of.block * blocks::kBlockIdents + within});
+        });
         return {};
     }
 

@@ -82,9 +82,24 @@ TEST(Blocks, OfStartsOfOneIdentTheLastHolds) {
     }
     const std::string value = merged(key, values, false);
     EXPECT_EQ(merged(key, values, true), value);
+    for (std::uint16_t ident = 0; ident < 220; ++ident) {
+        const auto known = all.find(ident);
+        EXPECT_EQ(find_start(value, ident), known == all.end() ? std::nullopt : std::optional(known->second));
+    }
     const auto starts = starts_of(value);
     ASSERT_TRUE(starts);
     EXPECT_EQ((std::map<std::uint16_t, TimeNs>(starts->begin(), starts->end())), all);
+}
+
+TEST(Blocks, AStartIsFoundHoweverFullTheBlockIs) {
+    for (const std::uint16_t gap : {0, 1, 5, 4090}) {
+        std::vector<Start> starts;
+        for (std::uint16_t ident = 0; ident < kBlockIdents; ++ident)
+            if (ident < 3 || ident >= 3 + gap) starts.emplace_back(ident, ident * 10);
+        const std::string value = starts_value(starts);
+        for (std::uint16_t ident = 0; ident < kBlockIdents; ++ident)
+            EXPECT_EQ(find_start(value, ident).value_or(-1), ident < 3 || ident >= 3 + gap ? ident * 10 : -1);
+    }
 }
 
 TEST(Blocks, SpansWiden) {
