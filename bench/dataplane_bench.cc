@@ -98,9 +98,9 @@ void WorkerParseLookupRing(benchmark::State& state) {
         state.SkipWithError("not every frame was put on the ring of a call's stream");
     state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(streams));
 }
-BENCHMARK(WorkerParseLookupRing)->Arg(2'000)->Arg(20'000)->Arg(200'000)->Unit(benchmark::kMillisecond)->MinTime(1);
+BENCHMARK(WorkerParseLookupRing)->Arg(2'000)->Arg(20'000)->Arg(200'000)->Unit(benchmark::kMillisecond);
 // Two workers beside each other, each with streams of its own: what they share is the machine's memory.
-BENCHMARK(WorkerParseLookupRing)->Arg(20'000)->Unit(benchmark::kMillisecond)->MinTime(1)->UseRealTime()->Threads(2);
+BENCHMARK(WorkerParseLookupRing)->Arg(20'000)->Unit(benchmark::kMillisecond)->UseRealTime()->Threads(2);
 
 // Streams of no call: each ring keeps the newest frames, and each frame pushes the oldest out.
 void WorkerLookBack(benchmark::State& state) {
@@ -121,7 +121,7 @@ void WorkerLookBack(benchmark::State& state) {
     if (seen.held.get() + pushed_out != seen.packets.get()) state.SkipWithError("not every frame was put on a ring");
     state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(streams));
 }
-BENCHMARK(WorkerLookBack)->Arg(2'000)->Arg(200'000)->Unit(benchmark::kMillisecond)->MinTime(1);
+BENCHMARK(WorkerLookBack)->Arg(2'000)->Arg(200'000)->Unit(benchmark::kMillisecond);
 
 void FloorLookupCopy(benchmark::State& state) {
     const auto streams = static_cast<std::size_t>(state.range(0));
@@ -145,7 +145,7 @@ void FloorLookupCopy(benchmark::State& state) {
     benchmark::DoNotOptimize(floor.rings());
     state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(streams));
 }
-BENCHMARK(FloorLookupCopy)->Arg(2'000)->Arg(20'000)->Arg(200'000)->Unit(benchmark::kMillisecond)->MinTime(1);
+BENCHMARK(FloorLookupCopy)->Arg(2'000)->Arg(20'000)->Arg(200'000)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace spantape::bench
