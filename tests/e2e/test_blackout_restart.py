@@ -41,8 +41,8 @@ def test_a_restart_inside_a_blackout_stays_dark(daemon, exchange, how):
         for device in first:
             events.wait_type("RECORDINGSTARTED", device)
         time.sleep(1.5)
-        begin = time.time()
         assert client.ask("BLACKOUTSTART", DEVICEID=TALKING).code == 20
+        begin = time.time()
         assert client.ask("AGENTBLACKOUTSTART", DEVICEID=NEXT).code == 20
     first[NEXT].end()
     daemon.stop(how)

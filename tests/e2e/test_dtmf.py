@@ -87,10 +87,15 @@ def test_no_digit_is_stored(daemon, exchange):
     assert not [event for event in keyed if struct.pack("<B", EVENT_TYPE) + bytes([0]) in disk and event in disk]
     # Silence where the digits were, the length and all else as it was.
     assert wav.duration == pytest.approx(call.duration, abs=0.1)
-    for n in digits:
-        at = round((sent[n].time - recording["recording_time"]) * wav.rate)
-        assert not any(wav.channels[1][2 * (at + 60):2 * (at + 100)]), n
-    clear = [packet for n, packet in enumerate(sent) if apart(n, 800)]
-    matched, compared, missed = audio.match_packets(wav, "far", clear, recording["recording_time"], jitter_s=0.1)
+    clear = [n for n in range(len(sent)) if apart(n, 800)]
+    matched, compared, missed = audio.match_packets(wav, "far", [sent[n] for n in clear], recording["recording_time"],
+                                                    jitter_s=0.1)
     assert compared > 20 and matched == compared, len(missed)
+    for n in digits:
+        # By what is heard before it: when a packet was sent varies on a busy machine, where it is heard does not.
+        before = max(each for each in clear if each < n)
+        around = round((sent[before].time - recording["recording_time"]) * wav.rate)
+        heard = audio.find_run(wav.channels[1], audio.decode(0, sent[before].payload), around, 800)
+        at = heard + 160 * (n - before)
+        assert not any(wav.channels[1][2 * (at + 60):2 * (at + 100)]), n
     assert recording["ledger"]["blacked_out"] >= len(digits) + len(keyed)

@@ -10,7 +10,7 @@ import pytest
 from support import audio, programs
 from support.archives import archived
 from support.clients import Subscriber, WebClient, XmlClient
-from support.dark import check_dark, noise, recording_of, segments, split
+from support.dark import Asked, check_dark, noise, recording_of, segments, split
 
 SALLY, PAUL = "7001", "7002"
 ACTION = 7
@@ -68,13 +68,13 @@ def talk(exchange, events):
 
 
 def black_out(daemon, call, **who):
-    """The last DARK_S of a call, and what comes; when it begins."""
+    """The last DARK_S of a call, and what comes; as Asked."""
     with XmlClient(daemon.ports["xml"]) as client:
         offset = -math.ceil(time.time() - (call.ended - DARK_S))
-        begin = time.time() + offset
-        answer = client.ask("AGENTBLACKOUTSTART", TIMEOFFSET=offset, **(who or {"SYS_USER": "sally"}))
-        assert answer.code == 20, answer
-    return begin
+        start = Asked(lambda: client.ask("AGENTBLACKOUTSTART", TIMEOFFSET=offset, **(who or {"SYS_USER": "sally"})),
+                      offset)
+        assert start.answer.code == 20, start.answer
+    return start
 
 
 def on_disk(packets, disk):
@@ -107,18 +107,19 @@ def test_it_reaches_what_was_recorded(start, exchange, when):
     call, pauls = talk(exchange, events)
     if when == "stored":
         update_of(call, events)
-    begin = black_out(daemon, call)
+    start = black_out(daemon, call)
     disk = segments(daemon)  # what was answered is true
     for side in ("far", "device"):
-        _, inside = split(call, side, begin, call.ended)
+        _, inside = split(call, side, start.latest, call.ended)
         assert len(inside) > 30 and not on_disk(inside, disk)
     update = update_of(call, events)
     recording = recording_of(daemon, update)
+    [window] = recording["blackouts"]
+    begin = window["from"]
+    assert start.covers(begin)
     web = WebClient(daemon.ports["webapi"])
     check_dark(call, audio.Wav(web.export("ident", update.data["RECORDID"])), segments(daemon),
                recording["recording_time"], begin, call.ended)
-    [window] = recording["blackouts"]
-    assert window["from"] == pytest.approx(begin, abs=0.05)
     assert window["to"] == pytest.approx(recording["recording_time"] + recording["duration"], abs=0.05)
     assert recording["ledger"]["blacked_out"] >= sum(len(split(call, side, begin, call.ended)[1]) for side in ("far", "device"))
     whole = recording_of(daemon, update_of(pauls, events))
@@ -140,8 +141,8 @@ def test_who_is_in_no_directory_is_known_by_the_device_of_the_call(start, exchan
     time.sleep(TALK_S)
     call.end()
     update = update_of(call, events)
-    begin = black_out(daemon, call, DEVICEID="7300")
-    assert not on_disk(split(call, "far", begin, call.ended)[1], segments(daemon))
+    start = black_out(daemon, call, DEVICEID="7300")
+    assert not on_disk(split(call, "far", start.latest, call.ended)[1], segments(daemon))
     assert len(recording_of(daemon, update)["blackouts"]) == 1
 
 
@@ -164,22 +165,24 @@ def test_a_call_between_two_phones_of_ours_is_dark_on_both(start, exchange, when
     if when == "moved":
         programs.wait_until(lambda: len(archived(target)) == 2 and
                             not programs.spantape_json("calls", "--store", daemon.store), 30, "the moves")
-    begin = black_out(daemon, call)  # is answered
+    start = black_out(daemon, call)  # is answered
     updates = both_updates(events)
     if when == "moved":
         for path, sidecar in archived(target).values():
             wav = audio.Wav(path)
-            at = round((begin - sidecar["recording"]["recording_time"]) * wav.rate)
+            [window] = sidecar["recording"]["blackouts"]
+            assert start.covers(window["from"]), path
+            at = round((window["from"] - sidecar["recording"]["recording_time"]) * wav.rate)
             assert all(any(channel[:2 * (at - wav.rate)]) and not any(channel[2 * at:]) for channel in wav.channels), path
-            assert len(sidecar["recording"]["blackouts"]) == 1
         return
     disk = segments(daemon)
     for side in ("far", "device"):
-        outside, inside = split(call, side, begin, call.ended)
+        outside, _ = split(call, side, start.earliest, call.ended)
+        _, inside = split(call, side, start.latest, call.ended)
         assert len(inside) > 30 and not on_disk(inside, disk) and len(on_disk(outside[:-2], disk)) == len(outside) - 2
     for update in updates.values():
         recording = recording_of(daemon, update)
-        assert recording["blackouts"][0]["from"] == pytest.approx(begin, abs=0.05), recording["device_id"]
+        assert start.covers(recording["blackouts"][0]["from"]), recording["device_id"]
         assert recording["ledger"]["blacked_out"] > 60, recording["device_id"]
     assert check_logs(daemon, "redaction")
 
@@ -208,17 +211,18 @@ def test_it_reaches_archived_copies(start, exchange, mode):
     before = archived(target)
     if mode == "move":
         programs.wait_until(lambda: not programs.spantape_json("calls", "--store", daemon.store), 30, "the moves")
-    begin = black_out(daemon, call)
+    start = black_out(daemon, call)
     copies = archived(target)  # each proven by its hash
     path, sidecar = copies[ident]
     assert sidecar["archive"]["sha256"] != before[ident][1]["archive"]["sha256"]
-    check_copy(path, call, sidecar["recording"], begin)
-    assert [window["from"] for window in sidecar["recording"]["blackouts"]] == [pytest.approx(begin, abs=0.05)]
+    [window] = sidecar["recording"]["blackouts"]
+    assert start.covers(window["from"])
+    check_copy(path, call, sidecar["recording"], window["from"])
     others = set(copies) - {ident}
     assert {copies[each][1]["archive"]["sha256"] for each in others} == {
         before[each][1]["archive"]["sha256"] for each in others}
     if mode == "copy":
-        assert not on_disk(split(call, "far", begin, call.ended)[1], segments(daemon))
+        assert not on_disk(split(call, "far", start.latest, call.ended)[1], segments(daemon))
     [line] = check_logs(daemon, "copies_silenced")
     assert line["copies"] == [path]
 

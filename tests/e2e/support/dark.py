@@ -4,9 +4,23 @@
 import glob
 import os
 import random
+import time
 
 from support import audio, programs
 from support import segments as readable
+
+
+class Asked:
+    """An answer, and when its request was on its way: what it asks for counts from when it came in, however late on a
+    busy machine. offset_s: the seconds that it asks for before or after that."""
+
+    def __init__(self, ask, offset_s=0):
+        self.earliest = time.time() + offset_s
+        self.answer = ask()
+        self.latest = time.time() + offset_s
+
+    def covers(self, moment):
+        return self.earliest - 0.01 <= moment <= self.latest + 0.01
 
 
 def noise(seconds=30):

@@ -5,7 +5,7 @@ import itertools
 import threading
 import time
 
-from support import audio, peers, wire
+from support import audio, peers, programs, wire
 
 _numbers = itertools.count(1)
 
@@ -26,6 +26,7 @@ class Exchange:
         self.thread.start()
 
     def _pace(self):
+        programs.before_all_others()
         due = time.monotonic()
         while self.running:
             with self.lock:
