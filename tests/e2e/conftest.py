@@ -9,6 +9,17 @@ from support import network, phones, programs
 from support.clients import Subscriber, WebClient, XmlClient
 from support.dark import noise
 
+LONGEST = ("test_blackout", "test_encapsulations", "test_past_blackout", "test_store")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: takes all processors, or needs them in time; tools/test runs nothing beside it")
+
+
+def pytest_collection_modifyitems(items):
+    """Of files that run beside each other the longest begin first: nobody waits for them at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
 
 def pytest_report_header():
     return f"programs: {programs.BUILD}; captures: {programs.CAPTURES}"

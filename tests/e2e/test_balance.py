@@ -18,7 +18,8 @@ AT_TOP_SPEED = 200_000  # packets/s that the calls would have; tcpreplay sends t
 CHANNELS = max(rate or AT_TOP_SPEED for rate in RATES) // PACKETS_PER_CALL_SECOND
 SETTINGS = {"recording": {"channels": CHANNELS}, "sip": {"media_timeout": 5.0}}
 
-pytestmark = pytest.mark.skipif(programs.missing("tcpreplay") is not None, reason="needs tcpreplay")
+pytestmark = [pytest.mark.alone,
+              pytest.mark.skipif(programs.missing("tcpreplay") is not None, reason="needs tcpreplay")]
 
 
 def make_calls(directory, rate, seed):

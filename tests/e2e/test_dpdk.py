@@ -13,6 +13,8 @@ from support.clients import XmlClient
 CALLS = 30
 MEDIA = ("--calls", CALLS, "--seconds", 2, "--rate", 30, "--ring", 200)
 
+pytestmark = pytest.mark.alone  # DPDK's workers never sleep
+
 
 def generate(directory, *arguments):
     """Runs spantape-gen; what it says that it sent."""

@@ -12,7 +12,8 @@ CALLS = 200
 SECONDS = 9.0
 LOST_AT_MOST_S = 1.0  # storage.flush
 
-pytestmark = pytest.mark.skipif(programs.missing("sipp", "tcpdump") is not None, reason="needs sipp and tcpdump")
+pytestmark = [pytest.mark.alone,
+              pytest.mark.skipif(programs.missing("sipp", "tcpdump") is not None, reason="needs sipp and tcpdump")]
 
 
 class KilledRun:

@@ -17,7 +17,8 @@ TAGGED = range(1, 21)    # call numbers that get USER1 while they run
 STOPPED = range(21, 26)  # call numbers whose recording the API stops
 LENGTH_TOLERANCE_S = 0.100
 
-pytestmark = pytest.mark.skipif(programs.missing("sipp", "tcpdump") is not None, reason="needs sipp and tcpdump")
+pytestmark = [pytest.mark.alone,
+              pytest.mark.skipif(programs.missing("sipp", "tcpdump") is not None, reason="needs sipp and tcpdump")]
 
 
 def device(number):
