@@ -2,7 +2,9 @@
 #include "storage/index/store.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
@@ -23,7 +25,8 @@ constexpr std::uint64_t kMostCacheBytes = 512u << 20;
 constexpr std::uint64_t kCacheShareOfMemory = 16;
 constexpr std::size_t kWriteBufferBytes = 16u << 20;
 constexpr double kBloomBitsPerKey = 10;
-constexpr int kReadOnlyAttempts = 5;
+constexpr int kReadOnlyAttempts = 20;  // 0.2 s: a purge of several recordings replaces all files several times
+constexpr std::chrono::milliseconds kBetweenAttempts{10};
 
 std::size_t cache_bytes() {
     const auto pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
@@ -126,6 +129,7 @@ Result<std::unique_ptr<Store>> Store::open_read_only(const std::string& director
         status = rocksdb::DB::OpenForReadOnly(options, directory, families(), &store->families_, &db);
         store->db_.reset(db);
         if (status.ok()) break;
+        std::this_thread::sleep_for(kBetweenAttempts);
     }
     if (auto opened = store->check(status, "cannot be opened"); !opened) return std::unexpected(opened.error());
     if (auto known = store->check_format(); !known) return std::unexpected(known.error());
