@@ -13,7 +13,7 @@ LONGEST = ("test_blackout", "test_encapsulations", "test_past_blackout", "test_s
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: takes all processors, or needs them in time; tools/test runs nothing beside it")
+    config.addinivalue_line("markers", "alone: takes all processors or needs them in time: nothing runs beside it")
 
 
 def pytest_collection_modifyitems(items):
