@@ -41,7 +41,7 @@ def test_a_faithful_recording_matches_whole(packets):
 
 def test_the_wrong_channel_matches_nothing(packets):
     sound = samples_of(packets)
-    assert matched(make_wav(bytes(len(sound)), sound), packets) == (0, PACKETS)
+    assert matched(make_wav(bytes(len(sound)), sound), packets) == (0, PACKETS - 3)  # heard late they would be cut
 
 
 def test_audio_at_the_wrong_time_matches_nothing(packets):

@@ -93,7 +93,8 @@ def match_packets(wav, side, packets, recording_time, jitter_s=0.06):
     """How many G.711 packets of a stream stand sample by sample in its channel where they were heard.
 
     side: "device" is left, "far" is right. packets: RtpPacket list in order of capture. Packets whose audio overlaps
-    another's (same or crossing timestamps: both cannot be heard) and those outside the recording are left out.
+    another's (same or crossing timestamps: both cannot be heard) and those outside the recording are left out; so are
+    those not found that, heard as late as jitter_s allows, would be spoken behind its end.
     Returns (matched, compared, unmatched packets).
     """
     channel = wav.channels[0 if side == "device" else 1]
@@ -105,7 +106,7 @@ def match_packets(wav, side, packets, recording_time, jitter_s=0.06):
         if key not in seen:
             seen.add(key)
             unique.append(packet)
-    matched, compared, missed = 0, 0, []
+    matched, missed = 0, []
     by_timestamp = sorted(unique, key=lambda p: p.timestamp)
     overlapping = set()
     for before, after in zip(by_timestamp, by_timestamp[1:]):
@@ -115,9 +116,8 @@ def match_packets(wav, side, packets, recording_time, jitter_s=0.06):
         around = round((packet.time - recording_time) * wav.rate)
         if id(packet) in overlapping or around < 0 or around + len(packet.payload) > wav.frames:
             continue
-        compared += 1
         if find_run(channel, decode(packet.payload_type, packet.payload), around, jitter) is not None:
             matched += 1
-        else:
+        elif around + len(packet.payload) + jitter <= wav.frames:
             missed.append(packet)
-    return matched, compared, missed
+    return matched, matched + len(missed), missed
