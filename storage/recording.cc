@@ -99,6 +99,7 @@ constexpr Alias kAliases[] = {
     {"archiveaction", "archive_action_id"},
     {"recordingtime", "recording_time"},
     {"stationname", "station"},
+    {"calltype", "calldirection"},
     {"call_instance", "callinstance"},
 };
 

@@ -11,7 +11,7 @@
 namespace spantape {
 
 CallControl::AgentBlackout CallControl::agent_blackout_of(const DeviceAddress& who) const {
-    AgentBlackout blackout{.who = who.as_stored()};
+    AgentBlackout blackout{.who = who};
     if (directory_ == nullptr) return blackout;
     const User* user = directory_->by_phone(who.device_id);
     if (user == nullptr) user = directory_->by_phone(who.device_alias);
@@ -32,10 +32,8 @@ bool CallControl::concerns(const AgentBlackout& blackout, const Call& call) cons
         return call.fields.agent_id == blackout.agent || is_on(call.fields.device_id) ||
                is_on(call.fields.device_alias);
     }
-    const auto fits = [](const std::string& wanted, const std::string& is) { return wanted.empty() || wanted == is; };
-    const DeviceAddress& who = blackout.who;
-    return fits(who.device_id, call.fields.device_id) && fits(who.device_alias, call.fields.device_alias) &&
-           fits(who.sys_user, call.fields.sys_user) && fits(who.crm_user, call.fields.crm_user);
+    const auto on = devices_.find(call.fields.device_id);
+    return on != devices_.end() && is_named(on->second, &call, blackout.who, true);
 }
 
 // The blackout of the same agent that waits for its stop, or whose end is still to come.
@@ -84,7 +82,7 @@ PastBlackout CallControl::past_of(const AgentBlackout& blackout, BlackoutWindow 
         past.whose = {{"agent_id", fmt::to_string(blackout.agent)}};
         return past;
     }
-    const DeviceAddress& who = blackout.who;
+    const DeviceAddress who = blackout.who.as_stored();
     for (const auto& [column, value] : {std::pair("device_id", &who.device_id),
                                         {"device_alias", &who.device_alias},
                                         {"sys_user", &who.sys_user},

@@ -29,6 +29,7 @@ CallOutcome CallControl::begin_call(const DeviceAddress& who, const FieldUpdate&
     }
     if (call != nullptr) {
         call->api_named = true;
+        name_call(*call, who, fields);
         set_fields(fields, call->fields);
         set_limits(fields, *call);
         cover_by_agents(call->shared_from_this());
@@ -46,6 +47,7 @@ CallOutcome CallControl::begin_call(const DeviceAddress& who, const FieldUpdate&
     started->api_named = true;
     started->answer_ns = now_ns;
     if (who.instance) started->fields.call_instance = *who.instance;
+    name_call(*started, who, fields);
     set_fields(fields, started->fields);
     set_limits(fields, *started);
     cover_by_agents(started);
@@ -84,6 +86,7 @@ CallOutcome CallControl::call_update(const DeviceAddress& who, const FieldUpdate
     if (on == nullptr) return names_device(who) ? CallOutcome::not_in_call : CallOutcome::device_invalid;
     Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
     if (call == nullptr) return CallOutcome::not_in_call;
+    name_call(*call, who, fields);
     set_fields(fields, call->fields);
     cover_by_agents(call->shared_from_this());
     for (const auto& recording : call->recordings)
@@ -129,16 +132,15 @@ CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdat
         } else {
             watch_device(*call, *on, now_ns);
         }
-        if (!call->session) return CallOutcome::not_in_call;
+        if (!call->session) {  // recorded as soon as SIP shows its media
+            name_call(*call, who, fields);
+            set_fields(fields, call->fields);
+            set_limits(fields, *call);
+            return CallOutcome::ok;
+        }
     }
     if (fields.priority) call->fields.priority = *fields.priority;  // decides whether it is recorded
-    ActiveRecording* recording = start_recording(*call, now_ns, partial);
-    if (recording == nullptr) return not_recorded(*call);
-    set_recording_fields(fields, *recording);
-    set_limits(fields, *recording);
-    watch_silence(*recording->session);
-    write_documents(*call);
-    return CallOutcome::ok;
+    return start_recording(*call, now_ns, partial, fields) == nullptr ? not_recorded(*call) : CallOutcome::ok;
 }
 
 CallOutcome CallControl::record_stop(const DeviceAddress& who, const FieldUpdate& fields, TimeNs now_ns) {

@@ -60,37 +60,27 @@ bool CallBlackouts::pending(TimeNs now_ns) const {
     return std::ranges::any_of(windows_, [&](const Window& each) { return each.open || each.window.to_ns > now_ns; });
 }
 
-// The call that a blackout means: the newest active one on a device that is addressed so, or that carries the users and
-// the alias itself.
-CallControl::Addressed CallControl::addressed_call(const DeviceAddress& asked) const {
+// The call that a blackout means: the newest active one that is addressed so.
+CallControl::Addressed CallControl::addressed_call(const DeviceAddress& who) const {
     Addressed found;
-    const DeviceAddress who = asked.as_stored();
-    const auto fits = [](const std::string& wanted, const std::string& own, const std::string& of_call) {
-        return wanted.empty() || wanted == own || wanted == of_call;
-    };
-    const auto consider = [&](const Device& device, const CallPtr& call, const Recording& fields) {
-        if (!fits(who.device_id, device.id, "") || !fits(who.device_alias, device.alias, fields.device_alias) ||
-            !fits(who.sys_user, device.sys_user, fields.sys_user) ||
-            !fits(who.crm_user, device.crm_user, fields.crm_user))
-            return;
-        found.device = true;
-        if (call == nullptr || !call->active()) return;
-        if (who.instance && fields.call_instance != *who.instance) return;
-        if (found.call == nullptr || found.call->number < call->number) found.call = call;
-    };
     const auto look_at = [&](const Device& device) {
-        consider(device, nullptr, Recording{});
-        for (const CallPtr& call : device.calls) consider(device, call, call->fields);
+        for (const CallPtr& call : device.calls) {
+            if (!is_named(device, call.get(), who, true)) continue;
+            found.device = true;
+            if (!call->active() || (who.instance && call->fields.call_instance != *who.instance)) continue;
+            if (found.call == nullptr || found.call->number < call->number) found.call = call;
+        }
+        found.device = found.device || is_named(device, nullptr, who, true);
     };
     if (who.empty()) return found;
     if (who.device_id.empty())
         for (const auto& [id, device] : devices_) look_at(device);
     else if (const auto known = devices_.find(who.device_id); known != devices_.end())
         look_at(known->second);
-    if (found.device || !who.device_id.empty()) return found;
-    const std::string of_directory = directory_device(asked);
+    if (found.call != nullptr || !who.device_id.empty()) return found;
+    const std::string of_directory = directory_device(who);
     if (of_directory.empty()) return found;
-    return addressed_call({.device_id = of_directory, .instance = asked.instance}).or_known();
+    return addressed_call({.device_id = of_directory, .instance = who.instance}).or_known();
 }
 
 CallOutcome CallControl::unknown(const DeviceAddress& who) {

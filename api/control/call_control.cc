@@ -241,71 +241,6 @@ void CallControl::note_idle(const Call& call) {
     }
 }
 
-const Device* CallControl::find_device(const DeviceAddress& who) const {
-    if (!who.device_id.empty()) {
-        const auto at = devices_.find(who.device_id);
-        return at == devices_.end() ? nullptr : &at->second;
-    }
-    const auto found = matching_devices(who);
-    return found.empty() ? nullptr : found.front();
-}
-
-DeviceAddress DeviceAddress::as_stored() const {
-    DeviceAddress cut = *this;
-    cut.device_alias = first_characters(device_alias, kAliasCharacters);
-    cut.sys_user = first_characters(sys_user, kUserCharacters);
-    cut.crm_user = first_characters(crm_user, kUserCharacters);
-    cut.station = first_characters(station, kStationCharacters);
-    return cut;
-}
-
-std::vector<const Device*> CallControl::matching_devices(const DeviceAddress& asked) const {
-    std::vector<const Device*> found;
-    if (asked.empty()) return found;
-    const DeviceAddress who = asked.as_stored();
-    const auto fits = [](const std::string& wanted, const std::string& is) { return wanted.empty() || wanted == is; };
-    const auto look_at = [&](const Device& device) {
-        if (fits(who.device_alias, device.alias) && fits(who.sys_user, device.sys_user) &&
-            fits(who.crm_user, device.crm_user) && fits(who.station, device.station))
-            found.push_back(&device);
-    };
-    if (who.device_id.empty()) {
-        for (const auto& [id, device] : devices_) look_at(device);
-    } else if (const auto at = devices_.find(who.device_id); at != devices_.end()) {
-        look_at(at->second);
-    }
-    if (found.empty() && asked.device_id.empty())
-        if (const auto at = devices_.find(directory_device(asked)); at != devices_.end()) found.push_back(&at->second);
-    return found;
-}
-
-// The device that a function means. With a DEVICEID it comes to be known by the alias, users and station given along.
-Device* CallControl::resolve(const DeviceAddress& asked, bool create) {
-    const DeviceAddress who = asked.as_stored();
-    if (who.device_id.empty()) {
-        if (const Device* known = find_device(asked); known != nullptr) return const_cast<Device*>(known);
-        const std::string id = create ? directory_device(asked) : "";
-        if (id.empty()) return nullptr;
-        // It learns nothing: what the directory says may change.
-        Device& found = device(id);
-        found.kept = true;
-        return &found;
-    }
-    if (!create && !devices_.contains(who.device_id)) return nullptr;
-    Device& found = device(who.device_id);
-    const auto learn = [](const std::string& from, std::string& to) {
-        if (!from.empty()) to = from;
-    };
-    if (create) {
-        found.kept = true;
-        learn(who.device_alias, found.alias);
-        learn(who.sys_user, found.sys_user);
-        learn(who.crm_user, found.crm_user);
-        learn(who.station, found.station);
-    }
-    return &found;
-}
-
 Recording CallControl::fields_on(const Device& on) const {
     Recording fields;
     fields.core_id = options_.core_id;
@@ -325,6 +260,7 @@ CallControl::CallPtr CallControl::new_call(Device& on, TimeNs now_ns, bool from_
     call->start_ns = now_ns;
     call->from_beginning = from_beginning;
     call->fields = fields_on(on);
+    call->named = on.named;
     call->fields.global_call_id = fmt::format("{:04}{:010}", options_.core_id, outputs_.next_number("global_call"));
     on.calls.push_back(call);
     open_calls_[call->number] = call;

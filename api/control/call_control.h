@@ -4,6 +4,7 @@
 // the control thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -77,7 +78,7 @@ struct DeviceAddress {
         return device_id.empty() && device_alias.empty() && sys_user.empty() && crm_user.empty() && station.empty();
     }
     bool operator==(const DeviceAddress&) const = default;
-    // Cut to what a device's and a call's fields hold, to be compared with them.
+    // Cut to what a recording's fields hold, to be compared with them.
     [[nodiscard]] DeviceAddress as_stored() const;
 };
 
@@ -95,6 +96,7 @@ enum class CallOutcome : std::uint8_t {
 };
 
 class Directory;
+struct User;
 
 inline constexpr std::string_view kEndOfCapture = "end_of_capture";  // of files that are read to their end
 
@@ -181,6 +183,8 @@ public:
     [[nodiscard]] const Device* find_device(const DeviceAddress& who) const;
     // All devices that fit every part that is given.
     [[nodiscard]] std::vector<const Device*> matching_devices(const DeviceAddress& who) const;
+    // The recording of the device's call that is over while the call goes on; nullopt: it has none.
+    [[nodiscard]] std::optional<std::uint64_t> recording_over(const DeviceAddress& who) const;
     // The DEVICEID that is meant, of a device seen or known to the directory; "" when there is none.
     [[nodiscard]] std::string device_id_of(const DeviceAddress& who) const;
     [[nodiscard]] const Channels& channels() const { return channels_; }
@@ -242,7 +246,8 @@ private:
     [[nodiscard]] CallOutcome not_recorded(const Call& call) const;
 
     // recordings.cc
-    ActiveRecording* start_recording(Call& call, TimeNs now_ns, bool partial);
+    // update: what the recording alone is told, by RECORDSTART.
+    ActiveRecording* start_recording(Call& call, TimeNs now_ns, bool partial, const FieldUpdate& update = {});
     void stop_recording(Call& call, ActiveRecording& recording, TimeNs now_ns);
     void end_with_its_media(ActiveRecording& recording) const;
     void complete(Call& call, ActiveRecording& recording, bool final);
@@ -256,8 +261,10 @@ private:
     bool pre_empt(const Call& wanted_by, TimeNs now_ns);
     // MAXRECORDTIME and MAXRECORDSILENCE, of the recording or of the one that the call will have.
     static void set_limits(const FieldUpdate& update, auto& of) {
-        if (update.max_record_time_s) of.max_duration_ns = *update.max_record_time_s * kNsPerSecond;
-        if (update.max_record_silence_s) of.max_silence_ns = *update.max_record_silence_s * kNsPerSecond;
+        constexpr std::int32_t kNone = 0;  // and below
+        if (update.max_record_time_s) of.max_duration_ns = std::max(kNone, *update.max_record_time_s) * kNsPerSecond;
+        if (update.max_record_silence_s)
+            of.max_silence_ns = std::max(kNone, *update.max_record_silence_s) * kNsPerSecond;
     }
     void watch_silence(Session& session);
     void session_silent(const SessionSilent& silent);
@@ -314,13 +321,20 @@ private:
     [[nodiscard]] bool names_device(const DeviceAddress& who) const { return !device_id_of(who).empty(); }
     [[nodiscard]] std::string directory_device(const DeviceAddress& who) const;
 
+    // names.cc
+    Device* resolve(const DeviceAddress& who, bool create);
+    void name_device(Device& named, const DeviceAddress& who);
+    static void name_call(Call& call, const DeviceAddress& who, const FieldUpdate& fields);
+    [[nodiscard]] bool is_labelled(const Call& call, const std::string& field, const std::string& wanted,
+                                   const std::string User::* of_user) const;
+    [[nodiscard]] bool is_named(const Device& device, const Call* call, const DeviceAddress& who, bool by_label) const;
+
     // call_control.cc
     CallOutcome reconsider(Call& call, TimeNs now_ns);
     CallOutcome begin_call(const DeviceAddress& who, const FieldUpdate& fields, TimeNs now_ns, TimeNs media_from_ns);
     CallOutcome record_new_call(const DeviceAddress& who, Device& on, const FieldUpdate& fields, TimeNs now_ns);
     Device& device(const std::string& id);
     void note_idle(const Call& call);
-    Device* resolve(const DeviceAddress& who, bool create);
     void sweep();
     void check_limits(Call& call);
     void end_without_media(Call& call);
@@ -341,6 +355,8 @@ private:
     Assurance assurance_;
     Channels channels_;
     std::map<std::string, Device> devices_;
+    // DEVICEALIAS, SYS_USER, CRM_USER and STATIONNAME, each -> the device that it was given to last.
+    std::array<std::unordered_map<std::string, std::string>, 4> named_;
     // Devices without calls, with the number of the call that ended last; some of them in calls again, or kept.
     std::deque<std::pair<std::string, std::uint64_t>> idle_devices_;
     std::unordered_map<std::string, std::vector<IpAddress>> registered_;  // user -> addresses, newest last

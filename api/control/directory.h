@@ -145,6 +145,12 @@ public:
     [[nodiscard]] const User* by_employee_id(std::string_view employee_id) const;
     [[nodiscard]] const User* by_phone(const std::string& phone) const;
     [[nodiscard]] const User* by_token(const std::string& sha256) const;
+    // Rises with each change of phones; of a user: what it was after the last change of his.
+    [[nodiscard]] std::uint64_t phones_version() const { return phones_version_; }
+    [[nodiscard]] std::uint64_t phones_version(std::int32_t user) const {
+        const auto at = phones_versions_.find(user);
+        return at == phones_versions_.end() ? 0 : at->second;
+    }
     // All users of that name, by id; an empty part stands for any, but one must be given.
     [[nodiscard]] std::vector<std::int32_t> named(std::string_view first, std::string_view last) const;
 
@@ -232,6 +238,9 @@ private:
     const std::size_t most_entries_;
     std::size_t entries_ = 0;
     std::map<std::int32_t, User> users_;
+    void note_phones(std::int32_t user) { phones_versions_[user] = ++phones_version_; }
+    std::uint64_t phones_version_ = 0;
+    std::unordered_map<std::int32_t, std::uint64_t> phones_versions_;  // of users whose phones changed since the start
     mutable std::shared_ptr<const Names> names_;  // null: asked for since the last change of a user
     UserIndex user_index_;
     std::unordered_map<std::string, std::int32_t> phones_, tokens_;

@@ -155,6 +155,7 @@ DirectoryResult<> Directory::add_phone(std::int32_t id, const std::string& phone
     User user = *before;
     user.phones.push_back(phone);
     change(done.changes, *before, user);
+    note_phones(id);
     return done;
 }
 
@@ -167,6 +168,7 @@ DirectoryResult<> Directory::remove_phone(std::int32_t id, const std::string& ph
                       fmt::format("PHONEID {} is assigned to agent {}, not to {}", phone, has->id, id));
     User user = *has;
     std::erase(user.phones, phone);
+    note_phones(user.id);
     DirectoryDone done{.id = user.id};
     change(done.changes, *has, user);
     return done;

@@ -13,6 +13,7 @@
 namespace spantape {
 
 // Characters that the fields of a device and a call hold (manual: Data Type Values).
+inline constexpr std::size_t kDeviceCharacters = 64;
 inline constexpr std::size_t kAliasCharacters = 15, kUserCharacters = 30, kStationCharacters = 50;
 
 // First `limit` characters of UTF-8.

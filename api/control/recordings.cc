@@ -16,7 +16,7 @@ constexpr TimeNs kLingerNs = 500 * kNsPerMs;      // media still under way when 
 constexpr TimeNs kFirstFrameNs = 200 * kNsPerMs;  // so long a recording may wait for media with nobody asking
 }  // namespace
 
-ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool partial) {
+ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool partial, const FieldUpdate& update) {
     if (!call.wanted || call.session->ending) return nullptr;
     if (!may_record(space_, call.fields.priority)) {
         outputs_.log("no_space", fmt::format("call {} on device {} is not recorded: the disk is full",
@@ -42,6 +42,7 @@ ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool pa
     recording->session = call.session;
     recording->kernel_drops_before = outputs_.dropped_by_kernel();
     Recording& fields = recording->fields = call.fields;
+    set_fields(update, fields);
     fields.ident = outputs_.next_number("ident");
     fields.session_id = call.session->id;
     fields.state = RecordingState::recording;
@@ -57,6 +58,7 @@ ActiveRecording* CallControl::start_recording(Call& call, TimeNs now_ns, bool pa
         recording->max_duration_ns = call.max_duration_ns;
         recording->max_silence_ns = call.max_silence_ns;
     }
+    set_limits(update, *recording);
     call.recordings.push_back(std::move(recording));
     ActiveRecording& started = *call.recordings.back();
     by_priority_[PriorityKey::of(fields)] = call.shared_from_this();

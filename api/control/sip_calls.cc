@@ -59,6 +59,7 @@ void CallControl::sip_started(const SipCallStarted& started, TimeNs now_ns) {
     }
     if (on.empty()) return;  // between parties that are no phones of ours
     if (on.front().first.empty()) on.front().first = "unknown";
+    for (auto& [device_id, party] : on) device_id = first_characters(device_id, kDeviceCharacters);
     std::erase_if(on, [&](const auto& each) {
         const auto known = devices_.find(each.first);
         return known != devices_.end() && joined_call(known->second, started, each.second, now_ns, Leg::farther);
@@ -130,21 +131,25 @@ CallControl::CallPtr CallControl::sip_call_on(const std::string& device_id, cons
     call->session = session;
     session->calls.push_back(call);
     impose_all(*call);
-    Recording& fields = call->fields;
-    const auto fill = [](std::string& field, const std::string& value) {
-        if (field.empty()) field = value;
+    const auto describe = [&](Recording& fields) {
+        const auto fill = [](std::string& field, const std::string& value) {
+            if (field.empty()) field = value;
+        };
+        if (farther != nullptr) fields.call_id.clear();
+        fill(fields.call_id, started.call_id);
+        fill(fields.ani, started.from.user);
+        fill(fields.dnis, !started.to.user.empty() ? started.to.user : started.request_user);
+        if (fields.direction == "?") fields.direction = device_party == CallParty::callee ? "I" : "O";
     };
-    if (farther != nullptr) fields.call_id.clear();
-    fill(fields.call_id, started.call_id);
-    fill(fields.ani, started.from.user);
-    fill(fields.dnis, !started.to.user.empty() ? started.to.user : started.request_user);
-    if (fields.direction == "?") fields.direction = device_party == CallParty::callee ? "I" : "O";
+    describe(call->fields);
     if (!announced || (!call->wanted && call->recordings.empty())) ask_schedule(*call);
     if (!announced) publish("CALLSTART", *call, nullptr);
     for (const auto& recording : call->recordings) {
         recording->session = session;
         recording->fields.session_id = session->id;
+        describe(recording->fields);
     }
+    write_documents(*call);
     return call;
 }
 
@@ -225,7 +230,8 @@ void CallControl::sip_ended(const SipCallEnded& ended, TimeNs now_ns) {
 
 void CallControl::sip_registered(const SipRegistered& registered) {
     constexpr std::size_t kMaxUsers = 200'000;
-    const auto learn = [&](const std::string& user) {
+    const auto learn = [&](const std::string& name) {
+        const std::string user(first_characters(name, kDeviceCharacters));
         if (user.empty()) return;
         const auto at = registered_.find(user);
         if (registered.expires_s == 0) {
@@ -238,13 +244,14 @@ void CallControl::sip_registered(const SipRegistered& registered) {
             remember_address(known->second.addresses, registered.address);
     };
     if (registered.expires_s != 0)
-        phones_.learn(registered.user, registered.address, PhoneAddresses::From::registration);
+        phones_.learn(std::string(first_characters(registered.user, kDeviceCharacters)), registered.address,
+                      PhoneAddresses::From::registration);
     learn(registered.user);
     if (registered.contact_user != registered.user) learn(registered.contact_user);
     // A phone that registers is a device that calls can be started on.
     const bool ours = device_match_.empty() || is_device(registered.user);
     if (ours && registered.expires_s != 0 && !registered.user.empty() && devices_.size() < kMaxUsers)
-        device(registered.user).kept = true;
+        device(std::string(first_characters(registered.user, kDeviceCharacters))).kept = true;
 }
 
 void CallControl::session_quiet(Session& session, const WorkerEvent& event, TimeNs now_ns) {

@@ -21,6 +21,11 @@ namespace spantape {
 struct Call;
 struct Session;
 
+// What the API called a device or a call, in full length.
+struct Names {
+    std::string device_alias, sys_user, crm_user, station;
+};
+
 // A recording while it is made.
 struct ActiveRecording {
     Recording fields;                  // streams are filled in when a document is written
@@ -87,6 +92,7 @@ struct Call : std::enable_shared_from_this<Call> {
     bool wanted = true;                // it is to be recorded: by the schedule, or since RECORDSTART asked
     bool from_beginning = false;       // its first INVITE was seen
     bool api_named = false;            // the API gave its CALLINSTANCE or started it
+    Names named;                       // by the API; holds as long as `fields` begin so
     bool by_media = false;             // its media is all that is known of it
     TimeNs max_duration_ns = 0, max_silence_ns = 0;  // as CALLSTART said, for its recording
     CallParty device_party = CallParty::callee;
@@ -106,6 +112,8 @@ struct Call : std::enable_shared_from_this<Call> {
 
 struct Device {
     std::string id, alias, sys_user, crm_user, station;
+    Names named;                               // the same, whole; a name is of the device that it was last given to
+    std::uint64_t named_at = 0;                // Directory::phones_version() then
     std::uint64_t last_ended = 0;              // number of the call on it that ended last
     bool kept = false;                         // the API named it, or it registered: never forgotten
     std::vector<IpAddress> addresses;          // its own, newest last; learned from REGISTER and from calls

@@ -75,9 +75,17 @@ void Functions::call_update(const FunctionCall& call, Done done) {
     // The page names this code for a request without any device.
     if (parameters.who.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoDevice));
     const auto outcome = context_.control.call_update(parameters.who, parameters.fields, context_.now());
-    if (outcome != CallOutcome::not_in_call || !call.parameters.flag("UPDATE_IF_NOT_RECORDING").value_or(false))
-        return done(reply_to(outcome, call.request, context_.control, parameters.notes));
-    update_last_recording(context_.control.device_id_of(parameters.who), std::move(update), std::move(done));
+    const auto answer = [&] { done(reply_to(outcome, call.request, context_.control, parameters.notes)); };
+    if (!call.parameters.flag("UPDATE_IF_NOT_RECORDING").value_or(false)) return answer();
+    // Its recording is over, and the call goes on.
+    if (outcome == CallOutcome::ok)
+        if (const auto ident = context_.control.recording_over(parameters.who))
+            return update_stored(*ident, std::move(update), std::move(done));
+    const std::string device_id = context_.control.device_id_of(parameters.who);
+    const Device* device = context_.control.find_device({.device_id = device_id});
+    const bool in_call = device != nullptr && device->active_call() != nullptr;  // maybe by another CALLINSTANCE
+    if (outcome != CallOutcome::not_in_call || in_call) return answer();
+    update_last_recording(device_id, std::move(update), std::move(done));
 }
 
 void Functions::update_last_recording(const std::string& device_id, StoredUpdate update, Done done) {

@@ -3,6 +3,7 @@
 // read and checked, changes the directory in memory, and gives the changes and what to answer once they are durable.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "api/control/directory.h"
@@ -20,6 +21,9 @@ struct DirectoryRequest {
 struct DirectoryAnswer {
     Reply reply;
     DirectoryChanges changes = {};
+    // Of a long list: writes the next slice of it to the reply; false: it was the last. The directory may change
+    // between two.
+    std::function<bool(Reply&)> slices = {};
 };
 
 using DirectoryFunction = DirectoryAnswer (*)(Directory& directory, const DirectoryRequest& request);

@@ -20,10 +20,40 @@ std::unexpected<NoExport> none(ResultCode code, std::string message) {
     return std::unexpected(NoExport{code, std::move(message)});
 }
 
+// The newest that is visible.
+template <class NotFound>
+ExportResult<Recording> first_found(const ExportSource& source, RecordingQuery query, NotFound not_found) {
+    query.limit = 1;
+    source.visible.restrict(query);
+    auto found = source.index.search(query);
+    if (!found) return none(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message);
+    if (found->empty()) return not_found();
+    return std::move(found->front());
+}
+
+// Names that the manual allows as UNIQUEFIELD, of what no recording has here or what names none.
+constexpr std::string_view kNotKept[] = {
+    "audio_hash",     "audio_size",  "coreident",   "filename_video", "isrecording", "isrecordingvideo",
+    "istrunk",        "listenedto",  "locked",      "maxrecordtime",  "medialabel",  "maxrecordsilence",
+    "overridden",     "qa_forms",    "qa_group_id", "qa_pos_score",   "qa_score",    "recording_type",
+    "screen_capture", "starttime",   "stoptime",    "video_hash",     "video_size",  "wrap_duration",
+    "agentinitiated", "ctiinitiated"};
+
 }  // namespace
 
 ExportResult<Recording> recording_by_field(const ExportSource& source, std::string field, const std::string& id) {
     std::ranges::transform(field, field.begin(), [](unsigned char c) { return std::tolower(c); });
+    const auto not_found = [&] {
+        return none(ResultCode::API_FILE_NOT_FOUND, fmt::format("there is no recording whose {} is '{}'", field, id));
+    };
+    if (std::ranges::find(kNotKept, field) != std::end(kNotKept)) return not_found();
+    // manual, SESSIONID: "based on the call and device".
+    const std::size_t dash = field == "sessionid" ? id.rfind('-') : std::string::npos;
+    if (field == "sessionid" && dash == std::string::npos) return not_found();
+    if (dash != std::string::npos) {
+        RecordingQuery query{.equal = {{"device_id", id.substr(0, dash)}, {"globalid", id.substr(dash + 1)}}};
+        return first_found(source, std::move(query), not_found);
+    }
     if (!column(Recording{}, field).known)
         return none(ResultCode::API_INVALID_MESSAGE_FORMAT,
                     fmt::format("UNIQUEFIELD '{}' is no field of recordings", field));
@@ -39,13 +69,7 @@ ExportResult<Recording> recording_by_field(const ExportSource& source, std::stri
     const bool served = field == "filename" && id.starts_with(kServed) && !source.recording_path.empty();
     RecordingQuery query;
     query.equal.emplace_back(field, served ? source.recording_path + id.substr(kServed.size() - 1) : id);
-    query.limit = 1;
-    source.visible.restrict(query);
-    auto found = source.index.search(query);
-    if (!found) return none(ResultCode::API_DATABASE_QUERY_ERROR, found.error().message);
-    if (found->empty())
-        return none(ResultCode::API_FILE_NOT_FOUND, fmt::format("there is no recording whose {} is '{}'", field, id));
-    return std::move(found->front());
+    return first_found(source, std::move(query), not_found);
 }
 
 ExportResult<std::vector<Recording>> recordings_by_ident(const ExportSource& source, const std::string& idents) {
@@ -56,6 +80,7 @@ ExportResult<std::vector<Recording>> recordings_by_ident(const ExportSource& sou
         text.erase(0, std::min(text.find_first_not_of(' '), text.size()));
         text.erase(text.find_last_not_of(' ') + 1);
         at = comma + 1;
+        if (text.empty() && comma == idents.size() && !recordings.empty()) break;  // a comma behind the last
         const auto ident = parse_integer(text);
         if (!ident || *ident <= 0)
             return none(ResultCode::API_INVALID_MESSAGE_FORMAT,

@@ -58,8 +58,8 @@ const List kCallFields = List{text("GROUP", 20), text("GATE", 20), text("ANI", 2
                          List{direction("CALLDIRECTION")};
 const List kRecordingFields{text("CALLID", 16),
                             integer("PRIORITY"),
-                            integer("MAXRECORDSILENCE", 0),
-                            integer("MAXRECORDTIME", 0),
+                            integer("MAXRECORDSILENCE"),
+                            integer("MAXRECORDTIME"),
                             flag("AGENTINITIATED"),
                             flag("CTIINITIATED"),
                             integer("ARCHIVEACTION", INT64_MIN, INT64_MAX),
@@ -79,8 +79,8 @@ const std::vector<ResultCode> kStartCodes{API_DEVICE_INVALID,
                                           API_ERROR_BLOCKED_RECORDING_FILTER};
 const std::vector<ResultCode> kStopCodes{API_DEVICE_INVALID, API_ERROR_RECORDER_NOT_RUNNING, API_PARTIAL_CORE_RESPONSE};
 
-// Of blackouts: aliases and users as long as the directory's are looked up whole.
-const List kBlackout = kWhose + List{integer("TIMEOFFSET")};
+const List kBlackout{text("DEVICEID", 64), text("DEVICEALIAS", 100), text("SYS_USER", 255), text("CRM_USER", 50),
+                     integer("TIMEOFFSET")};
 
 Parameter record_id() { return integer("RECORDID", 1, INT64_MAX); }
 

@@ -38,12 +38,21 @@ void Functions::run_directory_function(DirectoryFunction function, const Paramet
                                                                            .now_ns = wall_clock_ns(),
                                                                            .password_hash = std::move(*hash),
                                                                            .users_dialect = context_.users_dialect});
+        if (answer.slices) return in_slices(std::move(answer.slices), std::move(answer.reply), done);
         context_.directory.commit(std::move(answer.changes),
                                   [done, reply = std::move(answer.reply)](const Result<>& written) {
                                       if (written) return done(Reply(reply));
                                       done(refused(ResultCode::API_DATABASE_QUERY_ERROR, written.error().message));
                                   });
     });
+}
+
+void Functions::in_slices(std::function<bool(Reply&)> next, Reply&& reply, Done done) {
+    if (!next(reply)) return done(std::move(reply));
+    boost::asio::post(context_.control_thread,
+                      [this, next = std::move(next), reply = std::move(reply), done = std::move(done)]() mutable {
+                          in_slices(std::move(next), std::move(reply), std::move(done));
+                      });
 }
 
 void Functions::handle(const Request& request, const Client& client, std::function<void(Reply&&)> done) {

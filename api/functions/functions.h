@@ -121,7 +121,8 @@ private:
     void silence_copies(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done);
 
     // status_functions.cc
-    void keep_visible(std::vector<const Device*>& devices, const Caller& caller) const;
+    [[nodiscard]] bool is_visible(const Device& device, const Visibility& to) const;
+    [[nodiscard]] std::vector<const Device*> devices_named(const FunctionCall& call) const;
     void device_list(const FunctionCall& call, Done done);
     void device_status(const FunctionCall& call, Done done);
     void device_recording_status(const FunctionCall& call, Done done);
@@ -158,6 +159,10 @@ private:
         run_directory_function(kFunction, call.parameters, std::move(done));
     }
     void run_directory_function(DirectoryFunction function, const Parameters& parameters, Done done);
+
+    // Writes a long list here, on the control thread, but a slice at a time (sliced.h), so that no decision waits for
+    // all of it.
+    void in_slices(std::function<bool(Reply&)> next, Reply&& reply, Done done);
 
     // Runs `work` on the pool and `then(result)` back on the control thread.
     template <class Work, class Then>

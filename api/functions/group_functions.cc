@@ -97,7 +97,11 @@ DirectoryAnswer modify_role(Directory& directory, const DirectoryRequest& reques
         return deletes(from) ? directory.delete_role(*role) : directory.describe_role(*role, description);
     };
     auto done = change();
-    if (!done) return refused_by(done.error());
+    if (!done) {  // manual: "The ROLENAMES and the RESULTCODE will be returned"
+        DirectoryAnswer refusal = refused_by(done.error());
+        echo(from, "ROLENAMES", refusal.reply);
+        return refusal;
+    }
     DirectoryAnswer answer{.changes = std::move(done->changes)};
     answer.reply.message = adds(from) ? "Role Added" : deletes(from) ? "Role Deleted" : "Role Modified";
     for (const char* sent : {"ACTION", "ROLENAMES", "DESCRIPTION"}) echo(from, sent, answer.reply);

@@ -7,6 +7,8 @@
 #include "api/functions/directory_functions.h"
 #include "api/functions/functions.h"
 #include "api/functions/manual_time.h"
+#include "api/functions/sliced.h"
+#include "api/protocol/xml_codec.h"
 
 namespace spantape::api {
 
@@ -68,38 +70,53 @@ Result<UserFields> user_fields(const DirectoryRequest& request) {
     return fields;
 }
 
-Element agent_section(const User& user) {
-    return {"AGENT",
-            {},
-            {leaf("AGENT_ID", fmt::to_string(user.id)), leaf("EMPLOYEEID", user.employee_id),
-             leaf("FIRSTNAME", user.first_name), leaf("LASTNAME", user.last_name),
-             leaf("STATUS", std::string(1, static_cast<char>(user.status))),
-             leaf("ADD_TIME", manual_time(user.added_ns)), leaf("MOD_TIME", manual_time(user.modified_ns)),
-             leaf("SYS_USER", user.sys_user), leaf("DOMAIN", user.domain), leaf("EMAIL", user.email),
-             leaf("CRM_USER", user.crm_user), leaf("PHONES", fmt::format("{}", fmt::join(user.phones, ",")))}};
+void append_agent(std::string& out, const User& user) {
+    const auto add = [&](std::string_view name, std::string_view text) { append_element(out, name, text); };
+    out += "<AGENT>";
+    add("AGENT_ID", fmt::to_string(user.id));
+    add("EMPLOYEEID", user.employee_id);
+    add("FIRSTNAME", user.first_name);
+    add("LASTNAME", user.last_name);
+    add("STATUS", std::string(1, static_cast<char>(user.status)));
+    add("ADD_TIME", manual_time(user.added_ns));
+    add("MOD_TIME", manual_time(user.modified_ns));
+    add("SYS_USER", user.sys_user);
+    add("DOMAIN", user.domain);
+    add("EMAIL", user.email);
+    add("CRM_USER", user.crm_user);
+    add("PHONES", fmt::format("{}", fmt::join(user.phones, ",")));
+    out += "</AGENT>";
 }
 
 // As a 5.x server was seen to answer.
-Element user_section(const User& user) {
-    return {"USER",
-            {},
-            {leaf("USER_ID", fmt::to_string(user.id)), leaf("EMPLOYEEID", user.employee_id),
-             leaf("FIRSTNAME", user.first_name), leaf("LASTNAME", user.last_name),
-             leaf("STATUS", std::string(1, static_cast<char>(user.status))),
-             leaf("ADD_TIME", manual_time_with_offset(user.added_ns)),
-             leaf("MOD_TIME", manual_time_with_offset(user.modified_ns)), leaf("USERNAME", user.username),
-             leaf("SYS_USER", user.sys_user), leaf("SYS_DOMAIN", user.domain), leaf("EMAIL", user.email),
-             leaf("CRM_USER", user.crm_user), leaf("SITE_ID", user.site_id != 0 ? fmt::to_string(user.site_id) : ""),
-             leaf("PHONES", fmt::format("{}", fmt::join(user.phones, ",")))}};
+void append_user(std::string& out, const User& user) {
+    const auto add = [&](std::string_view name, std::string_view text) { append_element(out, name, text); };
+    out += "<USER>";
+    add("USER_ID", fmt::to_string(user.id));
+    add("EMPLOYEEID", user.employee_id);
+    add("FIRSTNAME", user.first_name);
+    add("LASTNAME", user.last_name);
+    add("STATUS", std::string(1, static_cast<char>(user.status)));
+    add("ADD_TIME", manual_time_with_offset(user.added_ns));
+    add("MOD_TIME", manual_time_with_offset(user.modified_ns));
+    add("USERNAME", user.username);
+    add("SYS_USER", user.sys_user);
+    add("SYS_DOMAIN", user.domain);
+    add("EMAIL", user.email);
+    add("CRM_USER", user.crm_user);
+    add("SITE_ID", user.site_id != 0 ? fmt::to_string(user.site_id) : "");
+    add("PHONES", fmt::format("{}", fmt::join(user.phones, ",")));
+    out += "</USER>";
 }
 
 DirectoryAnswer list_users(const Directory& directory, bool users_dialect) {
-    Element list{users_dialect ? "USERS" : "AGENTS", {}, {leaf("COUNT", fmt::to_string(directory.users().size()))}};
-    list.children.reserve(directory.users().size() + 1);
-    for (const auto& [id, user] : directory.users())
-        list.children.push_back(users_dialect ? user_section(user) : agent_section(user));
+    const std::string_view tag = users_dialect ? "USERS" : "AGENTS";
+    const auto append = users_dialect ? append_user : append_agent;
     DirectoryAnswer answer;
-    answer.reply.body.push_back(std::move(list));
+    answer.slices = sliced(tag, directory.users(), [append](std::string& out, const auto& entry) {
+        append(out, entry.second);
+        return true;
+    });
     return answer;
 }
 

@@ -46,7 +46,8 @@ void append_search_result(std::string& out, const Recording& recording, std::siz
 Result<RecordingQuery> call_list_query(const Parameters& parameters) {
     RecordingQuery query;
     const auto equal = [&](const std::string& parameter, std::string field) {
-        if (parameters.has(parameter)) query.equal.emplace_back(std::move(field), *parameters.text(parameter));
+        // Whole: what SIP told may be longer than what a function may set.
+        if (parameters.has(parameter)) query.equal.emplace_back(std::move(field), parameters.whole(parameter));
     };
     equal("DEVICEID", "device_id");
     equal("CRM_USER", "crm_user");

@@ -6,83 +6,34 @@
 #include <fmt/format.h>
 
 #include "api/control/event_document.h"
+#include "api/functions/device_text.h"
 #include "api/functions/functions.h"
 #include "api/functions/parameters.h"
+#include "api/functions/sliced.h"
 #include "api/functions/system_status.h"
+#include "api/protocol/xml_codec.h"
 
 namespace spantape::api {
 
 namespace {
 
-// GROUP … USER15, then CALLTYPE as the manual's examples have it, and CALLDIRECTION as its lists name it.
-void add_call_fields(std::vector<Element>& out, const Recording& fields) {
-    out.push_back(leaf("GROUP", fields.group));
-    out.push_back(leaf("GATE", fields.gate));
-    out.push_back(leaf("ANI", fields.ani));
-    out.push_back(leaf("DNIS", fields.dnis));
-    for (std::size_t i = 0; i < fields.user.size(); ++i)
-        out.push_back(leaf(std::string(user_parameter(i)), fields.user[i]));
-    out.push_back(leaf("CALLTYPE", fields.direction));
-    out.push_back(leaf("CALLDIRECTION", fields.direction));
-    out.push_back(leaf("ISTRUNK", ""));  // a SPAN port does not tell
-    out.push_back(leaf("STATION", fields.station));
+std::string devices_section(const std::vector<const Device*>& devices, std::uint32_t core_id) {
+    std::string out = "<DEVICES>";
+    append_element(out, "COUNT", fmt::to_string(devices.size()));
+    for (const Device* device : devices) append_device(out, *device, core_id);
+    return out + "</DEVICES>";
 }
 
-void add_times(std::vector<Element>& out, const Call* call) {
-    out.push_back(leaf("STARTTIME", call != nullptr ? manual_time(call->start_ns) : ""));
-    out.push_back(leaf("STOPTIME", call != nullptr ? manual_time(call->stop_ns) : ""));
-}
-
-void add_recording_flags(std::vector<Element>& out, const Call* call) {
-    const ActiveRecording* recording = call != nullptr ? call->recording_now() : nullptr;
-    out.push_back(leaf("ISRECORDING", recording != nullptr ? "Y" : "N"));
-    out.push_back(leaf("ISRECORDINGVIDEO", "N"));
-    out.push_back(leaf("FILENAME", recording != nullptr ? recording->fields.filename
-                                   : call != nullptr    ? call->fields.filename
-                                                        : ""));
-    out.push_back(leaf("CALLID", call != nullptr ? call->fields.call_id : ""));
-    // manual, SESSIONID: "For DEVICESTATUS and DEVICELIST, this value is based on the call and device."
-    out.push_back(leaf(
-        "SESSIONID", call != nullptr ? fmt::format("{}-{}", call->fields.device_id, call->fields.global_call_id) : ""));
-    out.push_back(leaf("CALLINSTANCE", call != nullptr ? call->fields.call_instance : ""));
-}
-
-void add_identity(std::vector<Element>& out, const Device& device, const Call* call) {
-    // The agent of the call, where one was named for it; else the device's.
-    const auto either = [&](const std::string Recording::* field, const std::string& own) {
-        return call != nullptr && !(call->fields.*field).empty() ? call->fields.*field : own;
-    };
-    out.push_back(leaf("DEVICEID", device.id));
-    out.push_back(leaf("DEVICEALIAS", either(&Recording::device_alias, device.alias)));
-    out.push_back(leaf("SYS_USER", either(&Recording::sys_user, device.sys_user)));
-    out.push_back(leaf("CRM_USER", either(&Recording::crm_user, device.crm_user)));
-}
-
-// DEVICELIST's and DEVICESTATUS's section: the instance that is active or was last.
-Element device_section(const Device& device, std::uint32_t core_id) {
-    const Call* call = device.latest_call();
-    Recording none;
-    none.direction = "";
-    none.station = device.station;
-    constexpr std::size_t kChildren = 31;
-    Element section{"DEVICE", {}, {}};
-    section.children.reserve(kChildren);
-    add_identity(section.children, device, call);
-    add_call_fields(section.children, call != nullptr ? call->fields : none);
-    add_times(section.children, call);
-    section.children.push_back(leaf("COREIDENT", fmt::to_string(core_id)));
-    Element recording{"RECORDING", {}, {}};
-    add_recording_flags(recording.children, call);
-    section.children.push_back(std::move(recording));
-    return section;
-}
-
-Element devices_section(const std::vector<const Device*>& devices, std::uint32_t core_id) {
-    Element section{"DEVICES", {}, {}};
-    section.children.reserve(devices.size() + 1);
-    section.children.push_back(leaf("COUNT", fmt::to_string(devices.size())));
-    for (const Device* device : devices) section.children.push_back(device_section(*device, core_id));
-    return section;
+void append_channel(std::string& out, const Channels::Channel& channel, std::size_t id) {
+    out += "<CHANNEL>";
+    append_element(out, "ID", fmt::to_string(id));
+    append_element(out, "STATE", name_of(channel.state));
+    append_element(out, "PLAYBACKEXTENSION", "");
+    append_element(out, "RECORDINGDEVICEALIAS", "");
+    append_element(out, "RECORDINGDEVICE", "");
+    append_element(out, "LASTSTATECHANGE", manual_time(channel.since_ns));
+    append_element(out, "LASTSTATECHANGEUNIXTIME", fmt::to_string(channel.since_ns / kNsPerSecond));
+    out += "</CHANNEL>";
 }
 
 constexpr const char* kNoMatch = "Could not find a device matching given parameters";
@@ -90,61 +41,46 @@ constexpr const char* kNoMatch = "Could not find a device matching given paramet
 }  // namespace
 
 // As of recordings: by the agent of its last call, else by whose phone it is.
-void Functions::keep_visible(std::vector<const Device*>& devices, const Caller& caller) const {
-    const Visibility visible = access_.visibility(caller);
-    if (visible.all) return;
-    std::erase_if(devices, [&](const Device* device) {
-        const Call* call = device->latest_call();
-        auto agent = call != nullptr ? static_cast<std::int32_t>(call->fields.agent_id) : 0;
-        const User* owner = agent == 0 ? context_.directory.directory().by_phone(device->id) : nullptr;
-        if (owner != nullptr) agent = owner->id;
-        return !visible.sees(agent, device->id);
-    });
+bool Functions::is_visible(const Device& device, const Visibility& to) const {
+    if (to.all) return true;
+    const Call* call = device.latest_call();
+    auto agent = call != nullptr ? static_cast<std::int32_t>(call->fields.agent_id) : 0;
+    const User* owner = agent == 0 ? context_.directory.directory().by_phone(device.id) : nullptr;
+    if (owner != nullptr) agent = owner->id;
+    return to.sees(agent, device.id);
 }
 
 void Functions::device_list(const FunctionCall& call, Done done) {
-    std::vector<const Device*> all;
-    for (const auto& [id, device] : context_.control.devices()) all.push_back(&device);
-    keep_visible(all, call.caller);
-    Reply reply;
-    reply.body.push_back(devices_section(all, context_.control.options().core_id));
-    done(std::move(reply));
+    auto append = [this, visible = access_.visibility(call.caller)](std::string& out, const auto& entry) {
+        if (!is_visible(entry.second, visible)) return false;
+        append_device(out, entry.second, context_.control.options().core_id);
+        return true;
+    };
+    in_slices(sliced("DEVICES", context_.control.devices(), std::move(append)), {}, std::move(done));
+}
+
+std::vector<const Device*> Functions::devices_named(const FunctionCall& call) const {
+    auto found = context_.control.matching_devices(device_address(call.parameters));
+    const Visibility visible = access_.visibility(call.caller);
+    std::erase_if(found, [&](const Device* device) { return !is_visible(*device, visible); });
+    return found;
 }
 
 void Functions::device_status(const FunctionCall& call, Done done) {
-    auto found = context_.control.matching_devices(device_address(call.parameters));
-    keep_visible(found, call.caller);
+    const auto found = devices_named(call);
     if (found.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoMatch));
     Reply reply;
     reply.message = "Found the following matching devices";
-    reply.body.push_back(devices_section(found, context_.control.options().core_id));
+    reply.body_xml = devices_section(found, context_.control.options().core_id);
     done(std::move(reply));
 }
 
 void Functions::device_recording_status(const FunctionCall& call, Done done) {
-    auto found = context_.control.matching_devices(device_address(call.parameters));
-    keep_visible(found, call.caller);
+    const auto found = devices_named(call);
     if (found.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoMatch));
     Reply reply;
     reply.message = "Following active call instances found for specified deviceID, devicealias, crm_user or sys_user";
-    for (const Device* device : found) {
-        Element section{"DEVICE", {}, {}};
-        add_identity(section.children, *device, device->latest_call());
-        section.children.push_back(leaf("COREIDENT", fmt::to_string(context_.control.options().core_id)));
-        for (const auto& instance : device->calls) {
-            if (!instance->active()) continue;
-            Element recording{"RECORDING", {}, {}};
-            add_call_fields(recording.children, instance->fields);
-            add_times(recording.children, instance.get());
-            add_recording_flags(recording.children, instance.get());
-            recording.children.push_back(leaf("STATUS", instance->recording_now() == nullptr ? "notrecording"
-                                                        : instance->session && instance->session->paused
-                                                            ? "recordpaused"
-                                                            : "recording"));
-            section.children.push_back(std::move(recording));
-        }
-        reply.body.push_back(std::move(section));
-    }
+    for (const Device* device : found) append_device_calls(reply.body_xml, *device, context_.control.options().core_id);
     done(std::move(reply));
 }
 
@@ -159,26 +95,23 @@ void Functions::system_status(const FunctionCall& /*call*/, Done done) {
 }
 
 void Functions::channels(const FunctionCall& /*call*/, Done done) {
-    const auto& all = context_.control.channels().all();
-    Element section{"CHANNELS", {}, {}};
-    section.children.reserve(all.size());
     const TimeNs failing_ns = context_.storing_fails_since ? context_.storing_fails_since() : 0;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        Channels::Channel channel = all[i];
-        if (failing_ns != 0 && channel.state != ChannelState::idle)
-            channel = {ChannelState::error, std::max(channel.since_ns, failing_ns)};
-        section.children.push_back(
-            {"CHANNEL",
-             {},
-             {leaf("ID", fmt::to_string(i + 1)), leaf("STATE", std::string(name_of(channel.state))),
-              leaf("PLAYBACKEXTENSION", ""), leaf("RECORDINGDEVICEALIAS", ""), leaf("RECORDINGDEVICE", ""),
-              leaf("LASTSTATECHANGE", manual_time(channel.since_ns)),
-              leaf("LASTSTATECHANGEUNIXTIME", fmt::to_string(channel.since_ns / kNsPerSecond))}});
-    }
     Reply reply;
-    reply.body.push_back(leaf("COUNT", fmt::to_string(all.size())));
-    reply.body.push_back(std::move(section));
-    done(std::move(reply));
+    append_element(reply.body_xml, "COUNT", fmt::to_string(context_.control.channels().all().size()));
+    reply.body_xml += "<CHANNELS>";
+    auto next = [this, failing_ns, at = std::size_t{0}](Reply& to) mutable {
+        const auto& all = context_.control.channels().all();
+        for (const std::size_t end = std::min(all.size(), at + kSliceEntries); at < end; ++at) {
+            Channels::Channel channel = all[at];
+            if (failing_ns != 0 && channel.state != ChannelState::idle)
+                channel = {ChannelState::error, std::max(channel.since_ns, failing_ns)};
+            append_channel(to.body_xml, channel, at + 1);
+        }
+        if (at < all.size()) return true;
+        to.body_xml += "</CHANNELS>";
+        return false;
+    };
+    in_slices(std::move(next), std::move(reply), std::move(done));
 }
 
 void Functions::events(const FunctionCall& call, Done done) {

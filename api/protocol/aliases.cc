@@ -29,6 +29,7 @@ constexpr std::array kParameters = {
     Alias{"AGENT_ID", "AGENTID", ""},
     Alias{"EMPLOYEE_ID", "EMPLOYEEID", ""},
     Alias{"SITE_ID", "SITEID", ""},
+    Alias{"SYS_DOMAIN", "DOMAIN", "IMPORTUSER"},
     Alias{"PHONEID", "DEVICEID", "MODIFYGROUPPERMISSION"},  // manual: "PHONEID OR DEVICEID"
 };
 

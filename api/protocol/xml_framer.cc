@@ -96,7 +96,7 @@ void XmlFramer::search_byte(char byte) {
                 forget_read();
                 tag_.clear();
                 search_ = Search::kTag;
-            } else if (!is_blank(byte)) {
+            } else if (!is_blank(byte) && byte != 0) {
                 search_ = Search::kRestOfLine;
             }
             ++read_;

@@ -56,6 +56,8 @@ XmlScanner::Event XmlScanner::scan(std::string_view bytes, std::size_t& used) {
 }
 
 XmlScanner::Event XmlScanner::step(unsigned char byte) {
+    // Clients in C send the end of their string, too.
+    if (byte == 0 && state_ == State::kBetween && starts_.empty()) return Event::kMore;
     const bool byte_order_mark =
         state_ == State::kBetween || state_ == State::kByteOrderMark1 || state_ == State::kByteOrderMark2;
     if (utf8_.inside()) {

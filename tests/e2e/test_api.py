@@ -54,10 +54,12 @@ def test_test_is_answered_as_in_the_manual(xml):
     "<REQUEST><REQUESTTYPE> TEST </REQUESTTYPE><REQUESTID> 1 </REQUESTID></REQUEST>\n",
     "<TEST><REQUESTID>1</REQUESTID></TEST>\r\n",
     '<?xml version="1.0" encoding="utf-8"?>\r\n<REQUEST><TYPE>TEST</TYPE><REQUESTID>1</REQUESTID></REQUEST>\r\n',
+    "\0<REQUEST><TYPE>TEST</TYPE><REQUESTID>1</REQUESTID></REQUEST>\r\n\0",
     "\r\n\r\n<REQUEST>\r\n<TYPE>TEST</TYPE>\r\n<REQUESTID>1</REQUESTID><WHATEVER>x</WHATEVER></REQUEST>",
 ])
 def test_clients_that_write_otherwise_are_understood(xml, text):
     assert xml.ask_raw(text).head() == head("TEST")
+    assert xml.ask("TEST").code == 20
 
 
 def test_pipelined_requests_are_answered_in_order(xml):
@@ -304,6 +306,35 @@ def test_a_recording_is_updated_after_its_end(xml, events, exchange):
     assert not xml.ask("CALLLIST", USER4="Sales Call").root.findall("SEARCHRESULT")
 
 
+def test_a_recording_that_was_stopped_is_updated_while_its_call_goes_on(xml, events, exchange):
+    call = exchange.call("7205")
+    events.wait_type("RECORDINGSTARTED", "7205")
+    assert xml.ask("RECORDSTOP", DEVICEID="7205").code == 20
+    ident = events.wait_type("RECORDINGUPDATE", "7205").data["RECORDID"]
+    answer = xml.ask("CALLUPDATE", 4, DEVICEID="7205", USER8="wrap-up", UPDATE_IF_NOT_RECORDING="Y")
+    assert answer.head() == head("CALLUPDATE", message="Updated recording in database", request_id=4)
+    found = xml.ask("CALLLIST", USER8="wrap-up").root.findall("SEARCHRESULT")
+    assert [r.findtext("RECORDID") for r in found] == [ident]
+    # A call is there, though not of this instance: what was recorded before is not meant.
+    answer = xml.ask("CALLUPDATE", DEVICEID="7205", CALLINSTANCE="nope", USER8="wrong", UPDATE_IF_NOT_RECORDING="Y")
+    assert answer.code == 7
+    assert not xml.ask("CALLLIST", USER8="wrong").root.findall("SEARCHRESULT")
+    call.end()
+
+
+def test_a_call_that_the_api_announces_is_described_by_sip(xml, events, exchange):
+    recorded_call(exchange, events, "7206", 0.3)  # its address is known since
+    assert xml.ask("CALLSTART", DEVICEID="7206", USER1="early7206").code == 20
+    call = exchange.call("7206")
+    time.sleep(0.5)
+    shown = xml.ask("DEVICESTATUS", DEVICEID="7206")
+    call.end()
+    ident = events.wait_type("RECORDINGUPDATE", "7206", count=2).data["RECORDID"]
+    caller = shown["DEVICES/DEVICE/ANI"]
+    stored = xml.ask("CALLLIST", DEVICEID="7206", ANI=caller, CALLDIRECTION="I", USER1="early7206")
+    assert caller and stored["SEARCHRESULT/RECORDID"] == ident and stored["SEARCHRESULT/DNIS"] == "7206"
+
+
 def test_updating_where_nothing_was_recorded(xml):
     answer = xml.ask("CALLUPDATE", DEVICEID="7999", USER1="x", UPDATE_IF_NOT_RECORDING="Y")
     assert (answer.code, answer["RESULTTYPE"]) == (40, "API_RECORDID_INVALID")
@@ -429,6 +460,9 @@ def test_an_export_by_a_field_gives_the_newest(web, xml, events, exchange):
     by_ident = web.export("ident", update.data["RECORDID"])
     assert web.export("user2", "10121968") == by_ident
     assert web.export("DEVICE_ID", "7403") == by_ident
+    assert web.export("SESSIONID", xml.ask("DEVICESTATUS", DEVICEID="7403")["DEVICES/DEVICE/RECORDING/SESSIONID"]) == by_ident
+    for field, code in (("qa_score", 41), ("SESSIONID", 41), ("colour", 16)):
+        assert web.ask("EXPORT", uniquefield=field, uniqueid="7403", media_format="wav").code == code
 
 
 def test_an_export_of_nothing_is_no_file(web):
