@@ -149,10 +149,9 @@ public:
         if (!loaded) return loaded;
         const std::int64_t action = options_.archive_action;
         if (options_.serve && action > 0 && directory_->archive_action(action) == nullptr)
-            return fail(
-                "recording.archive_action: there is no archive action {}: no [[archive]] of the configuration has this "
-                "number, and none was added (spantape archive-action)",
-                action);
+            options_.log("warning", fmt::format("recording.archive_action: there is no archive action {}: what it is "
+                                                "for waits until there is one",
+                                                action));
         return {};
     }
 

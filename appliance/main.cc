@@ -21,6 +21,7 @@
 #include "api/protocol/tls_certificate.h"
 #include "appliance/appliance.h"
 #include "appliance/configuration.h"
+#include "capture/base/open_files.h"
 
 namespace spantape {
 namespace {
@@ -211,6 +212,7 @@ private:
 };
 
 int serve(Configuration configuration, const std::string& path, const std::vector<std::string>& overrides) {
+    raise_open_files_limit();
     set_up_log(configuration.log);
     if (!configuration.api.timezone.empty()) {
         setenv("TZ", configuration.api.timezone.c_str(), 1);

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "capture/base/open_files.h"
 #include "tools/cli/command_line.h"
 
 namespace {
@@ -37,6 +38,7 @@ int run_command(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     tzset();
+    spantape::raise_open_files_limit();
     try {
         return run_command(argc, argv);
     } catch (const std::exception& error) {  // no memory, no threads: what no function of ours can answer

@@ -65,13 +65,15 @@ CallControl::AgentBlackoutStarted CallControl::agent_blackout_start(const Device
         if (token != 0) started.tokens.push_back(token);
     };
     const PastBlackout past = past_of(*blackout, {now_ns + offset_ns, now_ns});
+    // Of calls that are over, names that fields cut may be those of several people.
+    const bool past_known = blackout->agent > 0 || blackout->who.as_stored() == blackout->who;
     for (const auto& [number, call] : open_calls_) {
         if (call->active() && concerns(*blackout, *call)) covered(cover(call, *blackout));
         // Over, but its media is still under way.
-        if (!call->active() && call->stop_ns > past.window.from_ns && past.is_of(call->fields))
+        if (past_known && !call->active() && call->stop_ns > past.window.from_ns && past.is_of(call->fields))
             covered(cover_ended(*call, *blackout));
     }
-    if (offset_ns < 0) started.past = past;
+    if (offset_ns < 0 && past_known) started.past = past;
     return started;
 }
 
@@ -114,13 +116,14 @@ CallOutcome CallControl::agent_blackout_stop(const DeviceAddress& who, TimeNs of
 }
 
 // The blackout begins to act on the call, or has a new beginning; gives the token of its past part.
-std::uint64_t CallControl::cover(const CallPtr& call, const AgentBlackout& blackout) {
+std::uint64_t CallControl::cover(const CallPtr& call, AgentBlackout& blackout) {
     CallBlackouts& windows = windows_of(*call, blackout);
     auto window = windows.start(next_blackout_, blackout.window.from_ns, now_ns_, 0);
     if (window.id == next_blackout_) ++next_blackout_;
     if (!blackout.open)
         if (const auto* ended = windows.stop(blackout.window.to_ns, now_ns_)) window = *ended;
     blacked_out_calls_[call->number] = call;
+    blackout.covered.insert(call->number);
     if (!call->session) return 0;  // when it gets one: impose_all()
     const std::uint64_t token = impose(*call->session, window);
     update_pause(*call->session);
@@ -129,7 +132,7 @@ std::uint64_t CallControl::cover(const CallPtr& call, const AgentBlackout& black
 
 // A call that is new, or whose agent is.
 void CallControl::cover_by_agents(const CallPtr& call) {
-    for (const AgentBlackout& blackout : agent_blackouts_)
+    for (AgentBlackout& blackout : agent_blackouts_)
         if ((blackout.open || blackout.window.to_ns > now_ns_) && concerns(blackout, *call) &&
             !windows_of(*call, blackout).pending(now_ns_))
             cover(call, blackout);
@@ -139,7 +142,7 @@ void CallControl::end_agent_blackout(AgentBlackout& blackout, TimeNs edge_ns) {
     blackout.open = false;
     blackout.window.to_ns = std::max(blackout.window.from_ns, edge_ns);
     for (const auto& [number, call] : blacked_out_calls_) {
-        if (!call->active() || !concerns(blackout, *call)) continue;
+        if (!call->active() || !blackout.covered.contains(number)) continue;
         const auto* ended = windows_of(*call, blackout).stop(blackout.window.to_ns, now_ns_);
         if (ended == nullptr || !call->session) continue;
         end_window(*call->session, *ended);

@@ -112,6 +112,14 @@ CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdat
     if (call == nullptr) return record_new_call(who, *on, fields, now_ns);
     const bool partial = call->recording_now() != nullptr;
     if (call->schedule.action == ScheduleAction::block) return CallOutcome::blocked;
+    // Who is in the call holds for the call.
+    FieldUpdate names;
+    names.device_alias = fields.device_alias;
+    names.sys_user = fields.sys_user;
+    names.crm_user = fields.crm_user;
+    name_call(*call, who, names);
+    set_fields(names, call->fields);
+    cover_by_agents(call->shared_from_this());
     if (!std::exchange(call->wanted, true)) note_outcome(*call, "RECORDSTART asked for it");
     if (call->session && !call->session->ending) want_media(*call->session, now_ns);
     if (!partial && (!call->session || call->session->ending)) {
@@ -133,7 +141,6 @@ CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdat
             watch_device(*call, *on, now_ns);
         }
         if (!call->session) {  // recorded as soon as SIP shows its media
-            name_call(*call, who, fields);
             set_fields(fields, call->fields);
             set_limits(fields, *call);
             return CallOutcome::ok;
@@ -153,6 +160,8 @@ CallOutcome CallControl::record_stop(const DeviceAddress& who, const FieldUpdate
     ActiveRecording* last = nullptr;
     for (const auto& recording : call->recordings)
         if (!recording->stopped && (last == nullptr || recording->partial)) last = recording.get();
+    // RECORDSTART asked for what SIP has not shown yet.
+    if (last == nullptr && !call->session && call->schedule.action != ScheduleAction::record) call->wanted = false;
     if (last == nullptr) return CallOutcome::nothing_active;
     set_recording_fields(fields, *last);
     last->fields.ended_by = "api";

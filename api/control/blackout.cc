@@ -60,27 +60,41 @@ bool CallBlackouts::pending(TimeNs now_ns) const {
     return std::ranges::any_of(windows_, [&](const Window& each) { return each.open || each.window.to_ns > now_ns; });
 }
 
-// The call that a blackout means: the newest active one that is addressed so.
-CallControl::Addressed CallControl::addressed_call(const DeviceAddress& who) const {
+// The newest active call that is named so, by_label: or that the directory has labelled so.
+CallControl::Addressed CallControl::named_call(const DeviceAddress& who, bool by_label) const {
     Addressed found;
     const auto look_at = [&](const Device& device) {
         for (const CallPtr& call : device.calls) {
-            if (!is_named(device, call.get(), who, true)) continue;
+            if (!is_named(device, call.get(), who, by_label)) continue;
             found.device = true;
             if (!call->active() || (who.instance && call->fields.call_instance != *who.instance)) continue;
             if (found.call == nullptr || found.call->number < call->number) found.call = call;
         }
-        found.device = found.device || is_named(device, nullptr, who, true);
+        found.device = found.device || is_named(device, nullptr, who, by_label);
     };
-    if (who.empty()) return found;
     if (who.device_id.empty())
         for (const auto& [id, device] : devices_) look_at(device);
     else if (const auto known = devices_.find(who.device_id); known != devices_.end())
         look_at(known->second);
-    if (found.call != nullptr || !who.device_id.empty()) return found;
-    const std::string of_directory = directory_device(who);
-    if (of_directory.empty()) return found;
-    return addressed_call({.device_id = of_directory, .instance = who.instance}).or_known();
+    return found;
+}
+
+// The call that a blackout means: one that the API has named so, else one whose phone the directory knows as his; of
+// one whom neither shows in a call, one on a phone of his in which nobody else is.
+CallControl::Addressed CallControl::addressed_call(const DeviceAddress& who) const {
+    if (who.empty()) return {};
+    Addressed found = named_call(who, false);
+    if (found.call != nullptr) return found;
+    if (const Addressed labelled = named_call(who, true); labelled.call != nullptr || !found.device) found = labelled;
+    if (found.call != nullptr || found.device || !who.device_id.empty()) return found;
+    const auto phone = devices_.find(directory_device(who));
+    if (phone == devices_.end()) return {!directory_device(who).empty(), nullptr};
+    found.device = true;
+    for (const CallPtr& call : phone->second.calls)
+        if (call->active() && !is_of_another(*call, who) &&
+            (!who.instance || call->fields.call_instance == *who.instance))
+            found.call = call;
+    return found;
 }
 
 CallOutcome CallControl::unknown(const DeviceAddress& who) {

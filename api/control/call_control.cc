@@ -255,6 +255,7 @@ Recording CallControl::fields_on(const Device& on) const {
 
 CallControl::CallPtr CallControl::new_call(Device& on, TimeNs now_ns, bool from_beginning) {
     forget_ended_calls(on);
+    forget_overruled(on);
     auto call = std::make_shared<Call>();
     call->number = next_call_++;
     call->start_ns = now_ns;

@@ -278,9 +278,9 @@ private:
     struct Addressed {
         bool device = false;  // something is known by that address
         CallPtr call;
-        [[nodiscard]] Addressed or_known() const { return {true, call}; }
     };
     [[nodiscard]] Addressed addressed_call(const DeviceAddress& who) const;
+    [[nodiscard]] Addressed named_call(const DeviceAddress& who, bool by_label) const;
     [[nodiscard]] static TimeNs behind_repeats(const Session& session, TimeNs to_ns);
     std::uint64_t impose(Session& session, const CallBlackouts::Window& window);
     void impose_all(Call& call);
@@ -295,6 +295,8 @@ private:
         BlackoutWindow window;   // while it is open, its limit's end
         bool open = false;       // its stop has not come
         bool of_call = false;    // resumed: of a call that was on device who.device_id
+        std::unordered_set<std::uint64_t> covered =
+            {};  // numbers of calls: what it began it ends, whoever has them now
     };
     [[nodiscard]] static CallBlackouts& windows_of(Call& call, const AgentBlackout& blackout) {
         return blackout.of_call ? call.blackouts : call.agent_blackouts;
@@ -303,7 +305,7 @@ private:
     [[nodiscard]] AgentBlackout agent_blackout_of(const DeviceAddress& who) const;
     [[nodiscard]] bool concerns(const AgentBlackout& blackout, const Call& call) const;
     std::vector<AgentBlackout>::iterator running(const AgentBlackout& like);
-    std::uint64_t cover(const CallPtr& call, const AgentBlackout& blackout);
+    std::uint64_t cover(const CallPtr& call, AgentBlackout& blackout);
     std::uint64_t cover_ended(const Call& call, const AgentBlackout& blackout);
     [[nodiscard]] static PastBlackout past_of(const AgentBlackout& blackout, BlackoutWindow window);
     void cover_by_agents(const CallPtr& call);
@@ -327,6 +329,10 @@ private:
     static void name_call(Call& call, const DeviceAddress& who, const FieldUpdate& fields);
     [[nodiscard]] bool is_labelled(const Call& call, const std::string& field, const std::string& wanted,
                                    const std::string User::* of_user) const;
+    [[nodiscard]] bool is_overruled(const Device& device, const std::string& name,
+                                    const std::string User::* of_user) const;
+    void forget_overruled(Device& device) const;
+    [[nodiscard]] static bool is_of_another(const Call& call, const DeviceAddress& who);
     [[nodiscard]] bool is_named(const Device& device, const Call* call, const DeviceAddress& who, bool by_label) const;
 
     // call_control.cc

@@ -66,12 +66,30 @@ bool CallControl::is_named(const Device& device, const Call* call, const DeviceA
             return *of_call == wanted;
         if (call != nullptr && by_label && is_labelled(*call, call->fields.*kind.field, wanted, kind.of_user))
             return true;
-        if (device.named.*kind.whole != wanted) return false;
-        // The directory may have got to know since where he is.
-        if (kind.of_user == nullptr || directory_ == nullptr) return true;
-        const User* user =
-            kind.of_user == &User::sys_user ? directory_->by_sys_user(wanted) : directory_->by_crm_user(wanted);
-        return user == nullptr || user->phones.empty() || directory_->phones_version(user->id) <= device.named_at;
+        return device.named.*kind.whole == wanted && !is_overruled(device, wanted, kind.of_user);
+    });
+}
+
+// The directory has got to know where the user of that name is since the device was called so.
+bool CallControl::is_overruled(const Device& device, const std::string& name, const std::string User::* of_user) const {
+    if (of_user == nullptr || directory_ == nullptr || name.empty()) return false;
+    const User* user = of_user == &User::sys_user ? directory_->by_sys_user(name) : directory_->by_crm_user(name);
+    return user != nullptr && !user->phones.empty() && directory_->phones_version(user->id) > device.named_at;
+}
+
+void CallControl::forget_overruled(Device& device) const {
+    for (const NameKind& kind : kKinds) {
+        if (!is_overruled(device, device.named.*kind.whole, kind.of_user)) continue;
+        (device.named.*kind.whole).clear();
+        (device.*kind.of_device).clear();
+    }
+}
+
+// The API says of the call that somebody else is in it.
+bool CallControl::is_of_another(const Call& call, const DeviceAddress& who) {
+    return std::ranges::any_of(kKinds, [&](const NameKind& kind) {
+        const std::string* name = name_by_api(call, kind);
+        return name != nullptr && !(who.*kind.asked).empty() && *name != who.*kind.asked;
     });
 }
 
@@ -91,8 +109,11 @@ std::vector<const Device*> CallControl::matching_devices(const DeviceAddress& wh
     } else if (const auto at = devices_.find(who.device_id); at != devices_.end()) {
         look_at(at->second);
     }
-    if (found.empty() && who.device_id.empty())
-        if (const auto at = devices_.find(directory_device(who)); at != devices_.end()) found.push_back(&at->second);
+    if (!found.empty() || !who.device_id.empty()) return found;
+    if (const auto at = devices_.find(directory_device(who)); at != devices_.end()) {
+        const Call* call = at->second.active_call();
+        if (call == nullptr || !is_of_another(*call, who)) found.push_back(&at->second);
+    }
     return found;
 }
 
@@ -128,7 +149,9 @@ void CallControl::name_device(Device& named, const DeviceAddress& who) {
         named.named.*kind.whole = name;
         named.*kind.of_device = first_characters(name, kind.characters);
     }
-    if (directory_ != nullptr) named.named_at = directory_->phones_version();
+    // Of the names that the directory knows, too.
+    if (directory_ != nullptr && !(who.sys_user.empty() && who.crm_user.empty()))
+        named.named_at = directory_->phones_version();
 }
 
 // What a function that sets fields of a call calls it.

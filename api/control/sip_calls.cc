@@ -131,11 +131,12 @@ CallControl::CallPtr CallControl::sip_call_on(const std::string& device_id, cons
     call->session = session;
     session->calls.push_back(call);
     impose_all(*call);
+    const std::string farther_id = farther != nullptr ? call->fields.call_id : "";
     const auto describe = [&](Recording& fields) {
         const auto fill = [](std::string& field, const std::string& value) {
             if (field.empty()) field = value;
         };
-        if (farther != nullptr) fields.call_id.clear();
+        if (fields.call_id == farther_id) fields.call_id.clear();
         fill(fields.call_id, started.call_id);
         fill(fields.ani, started.from.user);
         fill(fields.dnis, !started.to.user.empty() ? started.to.user : started.request_user);
@@ -183,8 +184,9 @@ void CallControl::sip_media(const SipCallMedia& media, TimeNs now_ns) {
             if (call->device_party == description.party)
                 remember_address(device(call->fields.device_id).addresses, description.endpoint.ip);
             const bool device_there = call->device_party == description.party;
-            phones_.learn(device_there ? call->fields.device_id : call->fields.ani, description.endpoint.ip,
-                          PhoneAddresses::From::call);
+            phones_.learn(device_there ? call->fields.device_id
+                                       : std::string(first_characters(call->fields.ani, kDeviceCharacters)),
+                          description.endpoint.ip, PhoneAddresses::From::call);
         }
     }
     // A hold comes after the answer; "sendonly" in the answer itself is an announcement.

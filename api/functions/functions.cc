@@ -38,12 +38,16 @@ void Functions::run_directory_function(DirectoryFunction function, const Paramet
                                                                            .now_ns = wall_clock_ns(),
                                                                            .password_hash = std::move(*hash),
                                                                            .users_dialect = context_.users_dialect});
-        if (answer.slices) return in_slices(std::move(answer.slices), std::move(answer.reply), done);
-        context_.directory.commit(std::move(answer.changes),
-                                  [done, reply = std::move(answer.reply)](const Result<>& written) {
-                                      if (written) return done(Reply(reply));
-                                      done(refused(ResultCode::API_DATABASE_QUERY_ERROR, written.error().message));
-                                  });
+        // What is listed rests on changes that may not be durable yet.
+        const auto commit = [this, done](DirectoryChanges changes, Reply&& reply) {
+            context_.directory.commit(std::move(changes), [done, reply = std::move(reply)](const Result<>& written) {
+                if (written) return done(Reply(reply));
+                done(refused(ResultCode::API_DATABASE_QUERY_ERROR, written.error().message));
+            });
+        };
+        if (!answer.slices) return commit(std::move(answer.changes), std::move(answer.reply));
+        in_slices(std::move(answer.slices), std::move(answer.reply),
+                  [commit](Reply&& reply) { commit({}, std::move(reply)); });
     });
 }
 

@@ -15,11 +15,16 @@ std::string_view user_parameter(std::size_t index) {
 }
 
 DeviceAddress device_address(const Parameters& parameters) {
+    // As long as the directory's.
+    const auto name = [&](std::string_view parameter) {
+        constexpr std::size_t kMostCharacters = 255;
+        return std::string(first_characters(parameters.whole(parameter), kMostCharacters));
+    };
     DeviceAddress who{.device_id = parameters.text_or_empty("DEVICEID"),
-                      .device_alias = parameters.whole("DEVICEALIAS"),
-                      .sys_user = parameters.whole("SYS_USER"),
-                      .crm_user = parameters.whole("CRM_USER"),
-                      .station = parameters.whole("STATIONNAME"),
+                      .device_alias = name("DEVICEALIAS"),
+                      .sys_user = name("SYS_USER"),
+                      .crm_user = name("CRM_USER"),
+                      .station = name("STATIONNAME"),
                       .instance = std::nullopt};
     if (parameters.has("CALLINSTANCE")) who.instance = parameters.text("CALLINSTANCE");
     return who;

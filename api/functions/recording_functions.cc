@@ -46,7 +46,10 @@ void append_search_result(std::string& out, const Recording& recording, std::siz
 Result<RecordingQuery> call_list_query(const Parameters& parameters) {
     RecordingQuery query;
     const auto equal = [&](const std::string& parameter, std::string field) {
-        // Whole: what SIP told may be longer than what a function may set.
+        if (parameters.has(parameter)) query.equal.emplace_back(std::move(field), *parameters.text(parameter));
+    };
+    // What SIP told may be longer than what a function may set.
+    const auto equal_to_all = [&](const std::string& parameter, std::string field) {
         if (parameters.has(parameter)) query.equal.emplace_back(std::move(field), parameters.whole(parameter));
     };
     equal("DEVICEID", "device_id");
@@ -55,8 +58,8 @@ Result<RecordingQuery> call_list_query(const Parameters& parameters) {
     equal("DEVICEALIAS", "device_alias");
     equal("GROUP", "sgroup");
     equal("GATE", "gate");
-    equal("ANI", "ani");
-    equal("DNIS", "dnis");
+    equal_to_all("ANI", "ani");
+    equal_to_all("DNIS", "dnis");
     for (int number = 1; number <= 15; ++number) equal(fmt::format("USER{}", number), fmt::format("user{}", number));
     equal("CALLDIRECTION", "calldirection");
     // The manual's example filters by a CALLTYPE: a direction; a number is ignored.

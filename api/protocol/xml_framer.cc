@@ -9,7 +9,7 @@
 namespace spantape::api {
 namespace {
 
-bool is_line_end(char byte) { return byte == '\r' || byte == '\n'; }
+bool is_line_end(char byte) { return byte == '\r' || byte == '\n' || byte == '\0'; }
 
 bool starts_name(char byte) {
     const char letter = upper(byte);

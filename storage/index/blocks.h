@@ -5,8 +5,8 @@
 //   IDENTS  which of a block's idents: up to 255 as 2 bytes each, big-endian and rising; more as a bitmap of 512 bytes
 //           (word:8 × 64, big-endian, the lowest bit for the lowest ident)
 //   STARTS  ident within the block:2 start:8 of each, rising by ident
-//   SPAN    first start:8 last start:8; no recording of the block began before or after. Wider than need be once a
-//           recording was taken away.
+//   SPAN    first start:8 last start:8; no recording of the block began before or after. Wider than need be where a
+//           recording's start was changed.
 #pragma once
 
 #include <algorithm>

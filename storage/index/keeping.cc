@@ -2,7 +2,9 @@
 #include "storage/index/keeping.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
+#include <thread>
 
 #include <rocksdb/write_batch.h>
 
@@ -17,7 +19,7 @@ namespace {
 constexpr const char* kFormatKey = "format";
 constexpr const char* kDocumentsKey = "documents";
 constexpr const char* kErasedKey = "erased";
-constexpr std::uint32_t kBlocksSince = 5;
+constexpr std::uint32_t kOthersSince = 4, kBlocksSince = 5;
 constexpr TimeNs kNsPerDay = 86'400 * kNsPerSecond;
 
 // visit(key, value) for each key with the prefix, until it gives false.
@@ -47,12 +49,31 @@ Result<> note_documents(const Store& store, rocksdb::WriteBatch& writes) {
     return {};
 }
 
+// What a search that runs since before the purge can still see, compacting keeps.
+Result<> wait_for_snapshots(const Store& store) {
+    constexpr std::chrono::milliseconds kStep{20}, kPatience{60'000};
+    const std::uint64_t purged = store.db().GetLatestSequenceNumber();
+    for (auto waited = std::chrono::milliseconds(0); waited < kPatience; waited += kStep) {
+        std::uint64_t oldest = 0;
+        store.db().GetIntProperty(rocksdb::DB::Properties::kOldestSnapshotSequence, &oldest);
+        if (oldest == 0 || oldest >= purged) return {};
+        std::this_thread::sleep_for(kStep);
+    }
+    return store.broken("a search that runs for more than {} s keeps what was purged from being erased",
+                        kPatience.count() / 1000);
+}
+
 }  // namespace
 
 Result<> migrate(Store& store) {
     if (store.format() == index_keys::kFormatVersion) return {};
 
+    // Blocks that an interrupted migration left may be older than what an old program changed since.
     rocksdb::WriteBatch writes;
+    const bool without_blocks = store.format() < kBlocksSince;
+    if (without_blocks)
+        for (const auto& [from, to] : {std::pair("p", "q"), std::pair("b", "c"), std::pair("w", "x")})
+            writes.DeleteRange(store.lookup(), from, to);
     LookupChanges lookups;
     std::uint64_t recordings = 0;
     Result<> written;
@@ -65,13 +86,17 @@ Result<> migrate(Store& store) {
     auto read = for_each(store, store.recordings(), "", [&](std::string_view, std::string_view document) {
         const auto recording = recording_from_json(document);
         if (!recording) return true;  // `verify` names it
-        lookups.note(nullptr, &*recording);
+        // The other entries are there since format 4; of those of the archive, some are done and must not come again.
+        if (store.format() >= kOthersSince)
+            lookups.note_blocks(*recording);
+        else
+            lookups.note(nullptr, &*recording);
         return ++recordings % blocks::kBlockIdents != 0 || write();
     });
     if (!read) return read;
     if (written) write();
     if (!written) return written;
-    if (store.format() < kBlocksSince)
+    if (without_blocks)
         for (const auto& [from, to] : {std::pair("f", "g"), std::pair("t", "u")})
             writes.DeleteRange(store.lookup(), from, to);
     if (auto noted = note_documents(store, writes); !noted) return noted;
@@ -202,6 +227,7 @@ Result<std::vector<std::uint64_t>> read_purging(const Store& store) {
 Result<> erase_purged(const Store& store) {
     const auto purging = read_purging(store);
     if (!purging) return std::unexpected(purging.error());
+    if (auto alone = wait_for_snapshots(store); !alone) return alone;
     const std::vector<rocksdb::ColumnFamilyHandle*> families{store.meta(), store.recordings(), store.chunks(),
                                                              store.lookup()};
     // Out of the logs and into files, then every file anew without what was deleted. Old logs go with the flush.

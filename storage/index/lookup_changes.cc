@@ -26,7 +26,10 @@ void LookupChanges::note(const Recording* before, const Recording* after) {
         return recording ? index_keys::lookup_keys(*recording) : Keys();
     };
     split(keys(before), keys(after), stale_, fresh_);
+    note_in_blocks(before, after);
+}
 
+void LookupChanges::note_in_blocks(const Recording* before, const Recording* after) {
     const auto prefixes = [](const Recording* recording) {
         return recording ? index_keys::posting_prefixes(*recording) : Keys();
     };
@@ -117,11 +120,15 @@ Result<> LookupChanges::write_starts(Starts from, Starts to, rocksdb::WriteBatch
         return {};
     }
     const std::string value = blocks::starts_value({starts.begin(), starts.end()});
-    if (only_more)
+    if (only_more) {
         writes.Merge(store.lookup(), key, value);
-    else
-        writes.Put(store.lookup(), key, value);
-    if (span.first_ns <= span.last_ns) writes.Merge(store.lookup(), span_key, blocks::span_value(span));
+        writes.Merge(store.lookup(), span_key, blocks::span_value(span));
+        return {};
+    }
+    // All are at hand: nothing of what is gone stays in the span.
+    for (const auto& [ident, start_ns] : starts) span.cover(start_ns);
+    writes.Put(store.lookup(), key, value);
+    writes.Put(store.lookup(), span_key, blocks::span_value(span));
     return {};
 }
 

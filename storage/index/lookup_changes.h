@@ -19,12 +19,15 @@ public:
     // A recording's entries as they are in the database (nullptr: it has none) give way to those that it shall have
     // (nullptr: none). Each recording once.
     void note(const Recording* before, const Recording* after);
+    // Only what it has in blocks, of a recording that has nothing there.
+    void note_blocks(const Recording& recording) { note_in_blocks(nullptr, &recording); }
 
     // Adds what was noted to `writes`, and forgets it. Of blocks from which something is taken it reads what is there:
     // nobody else may be changing them. A block that nothing is left of goes, and with it the value in its key.
     Result<> write_to(rocksdb::WriteBatch& writes, const Store& store);
 
 private:
+    void note_in_blocks(const Recording* before, const Recording* after);
     struct Posting {
         std::string key;
         std::uint16_t ident = 0;  // within the block

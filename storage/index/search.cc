@@ -115,6 +115,20 @@ public:
         return iterator_->value().ToStringView();
     }
 
+    // All blocks; nullopt when they are more than that.
+    std::optional<std::vector<std::uint64_t>> all(std::size_t most) {
+        std::vector<std::uint64_t> found;
+        started_ = false;
+        for (iterator_->Seek(prefix_); iterator_->Valid(); iterator_->Next()) {
+            const std::string_view key = iterator_->key().ToStringView();
+            if (!key.starts_with(prefix_)) break;
+            if (key.size() != prefix_.size() + index_keys::kBlockBytes) continue;
+            if (found.size() == most) return std::nullopt;
+            found.push_back(index_keys::block_of_key(key));
+        }
+        return found;
+    }
+
     [[nodiscard]] rocksdb::Status status() const { return iterator_->status(); }
 
 private:
@@ -176,7 +190,43 @@ public:
 
 private:
     // Blocks that may have recordings of the time that is asked for, by their last start, the latest first.
-    [[nodiscard]] Result<std::vector<BlockSpan>> spans_in_time() const {
+    Result<std::vector<BlockSpan>> spans_in_time() {
+        auto spans = spans_of_rare_value();
+        if (!spans) return std::unexpected(spans.error());
+        if (!*spans) {
+            auto all = all_spans();
+            if (!all) return all;
+            *spans = std::move(*all);
+        }
+        std::erase_if(**spans, [&](const BlockSpan& one) {
+            return one.span.last_ns < plan_.from_ns || one.span.first_ns > plan_.to_ns;
+        });
+        std::ranges::stable_sort(**spans, std::greater(), [](const BlockSpan& one) { return one.span.last_ns; });
+        return std::move(**spans);
+    }
+
+    // Of a value that few blocks have, those; nullopt: there is none such.
+    Result<std::optional<std::vector<BlockSpan>>> spans_of_rare_value() {
+        constexpr std::size_t kFew = 32;
+        for (Walk& walk : walks_) {
+            const auto few = walk.all(kFew);
+            if (auto read = store_.check(walk.status(), "searching"); !read) return std::unexpected(read.error());
+            if (!few) continue;
+            std::vector<BlockSpan> spans;
+            for (const std::uint64_t block : *few) {
+                const auto value =
+                    store_.get(store_.lookup(), index_keys::block_key(index_keys::kSpans, block), snapshot_);
+                if (!value) return std::unexpected(value.error());
+                const auto span = blocks::span_of(value->value_or(""));
+                if (!span) return store_.broken("block {} has idents of a value and no span", block);
+                spans.push_back({block, *span});
+            }
+            return spans;
+        }
+        return std::nullopt;
+    }
+
+    [[nodiscard]] Result<std::vector<BlockSpan>> all_spans() const {
         rocksdb::ReadOptions options;
         options.snapshot = snapshot_;
         const std::unique_ptr<rocksdb::Iterator> iterator(store_.db().NewIterator(options, store_.lookup()));
@@ -188,11 +238,9 @@ private:
             if (!span || key.size() != index_keys::kSpans.size() + index_keys::kBlockBytes)
                 return store_.broken("a block's span of {} and {} bytes is none of ours", key.size(),
                                      iterator->value().size());
-            if (span->last_ns < plan_.from_ns || span->first_ns > plan_.to_ns) continue;
             spans.push_back({index_keys::block_of_key(key), *span});
         }
         if (auto read = store_.check(iterator->status(), "searching"); !read) return std::unexpected(read.error());
-        std::ranges::stable_sort(spans, std::greater(), [](const BlockSpan& one) { return one.span.last_ns; });
         return spans;
     }
 

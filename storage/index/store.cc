@@ -10,6 +10,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "storage/index/blocks.h"
@@ -25,6 +26,7 @@ constexpr std::uint64_t kMostCacheBytes = 512u << 20;
 constexpr std::uint64_t kCacheShareOfMemory = 16;
 constexpr std::size_t kWriteBufferBytes = 16u << 20;
 constexpr double kBloomBitsPerKey = 10;
+constexpr rlim_t kMostOpenFiles = 4096, kOpenFilesShare = 4;
 constexpr int kReadOnlyAttempts = 20;  // 0.2 s: a purge of several recordings replaces all files several times
 constexpr std::chrono::milliseconds kBetweenAttempts{10};
 
@@ -35,12 +37,20 @@ std::size_t cache_bytes() {
     return std::min(kMostCacheBytes, memory / kCacheShareOfMemory);
 }
 
+// A file that is not open is opened anew, index and filter and all, for each look into it: a search of ten million
+// recordings, in a thousand files, took half again as long when 256 could be.
+int most_open_files() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<int>(kMostOpenFiles / kOpenFilesShare);
+    return static_cast<int>(std::min(kMostOpenFiles, limit.rlim_cur / kOpenFilesShare));
+}
+
 rocksdb::DBOptions database_options() {
     rocksdb::DBOptions options;
     options.create_if_missing = true;
     options.create_missing_column_families = true;
     options.max_background_jobs = 2;
-    options.max_open_files = 256;
+    options.max_open_files = most_open_files();
     options.max_total_wal_size = 64u << 20;  // bounds the replay at the next start
     options.bytes_per_sync = 1u << 20;       // no bursts of write-back that would delay the segments
     options.wal_bytes_per_sync = 1u << 20;

@@ -108,6 +108,77 @@ TEST_F(NamesTest, APhoneThatTheDirectoryGotToKnowSinceIsWhereHeIs) {
     EXPECT_EQ(control->device_id_of({.sys_user = "doe.1"}), "5001");
 }
 
+class NamesInDirectoryTest : public NamesTest {
+protected:
+    NamesInDirectoryTest() {
+        for (const char* name : {"jdoe", "asmith"}) {
+            UserFields fields;
+            fields.first_name = fields.last_name = fields.sys_user = name;
+            EXPECT_TRUE(directory_.add_user(fields, 1));
+        }
+        EXPECT_TRUE(directory_.add_phone(1, "1000"));  // jdoe's
+    }
+};
+
+TEST_F(NamesInDirectoryTest, NobodyElsesCallIsMeantOnThePhoneThatIsHis) {
+    call_start({.device_id = "1000", .sys_user = "asmith"});
+    EXPECT_EQ(control->blackout_start({.sys_user = "jdoe"}, 0, now).outcome, CallOutcome::not_in_call);
+    EXPECT_NE(control->call_stop({.sys_user = "jdoe"}, now), CallOutcome::device_invalid);
+    ASSERT_NE(active("1000"), nullptr) << "asmith's call";
+    call_start({.device_id = "1001", .sys_user = "jdoe"});
+    control->call_stop({.device_id = "1001"}, now);
+    EXPECT_EQ(control->blackout_start({.sys_user = "jdoe"}, 0, now).outcome, CallOutcome::not_in_call);
+    EXPECT_TRUE(active("1000")->blackouts.all().empty());
+}
+
+TEST_F(NamesInDirectoryTest, TheCallThatTheApiNamedGoesBeforeOneThatRingsOnHisPhone) {
+    call_start({.device_id = "1001", .sys_user = "jdoe"});
+    start(1, "6001", "1000");
+    EXPECT_EQ(active("1000")->fields.sys_user, "jdoe") << "by the directory";
+    EXPECT_EQ(control->blackout_start({.sys_user = "jdoe"}, 0, now).outcome, CallOutcome::ok);
+    EXPECT_EQ(active("1001")->blackouts.all().size(), 1u);
+    EXPECT_TRUE(active("1000")->blackouts.all().empty());
+    control->call_stop({.device_id = "1001"}, now);
+    EXPECT_EQ(control->blackout_start({.sys_user = "jdoe"}, 0, now).outcome, CallOutcome::ok);
+    EXPECT_EQ(active("1000")->blackouts.all().size(), 1u) << "it is all that he has";
+}
+
+TEST_F(NamesInDirectoryTest, WhoRecordstartNamesIsInTheCall) {
+    EXPECT_EQ(control->agent_blackout_start({.sys_user = "asmith"}, 0, now).outcome, CallOutcome::ok);
+    call_start({.device_id = "2000"});
+    FieldUpdate fields;
+    fields.sys_user = "asmith";
+    control->record_start({.device_id = "2000", .sys_user = "asmith"}, fields, now);
+    EXPECT_EQ(active("2000")->agent_blackouts.all().size(), 1u) << "before SIP shows it";
+
+    call_start({.device_id = "3000", .sys_user = "yesterday"});
+    control->call_stop({.device_id = "3000"}, now);
+    establish(1, "6001", "3000");
+    fields.sys_user = "today";
+    EXPECT_EQ(control->record_start({.device_id = "3000", .sys_user = "today"}, fields, now), CallOutcome::ok);
+    EXPECT_EQ(control->blackout_start({.sys_user = "today"}, 0, now).outcome, CallOutcome::ok);
+    EXPECT_EQ(active("3000")->blackouts.all().size(), 1u);
+    EXPECT_EQ(control->record_stop({.sys_user = "today"}, {}, now), CallOutcome::ok);
+}
+
+TEST_F(NamesInDirectoryTest, ANameThatTheDirectoryOverruledDoesNotComeBackWithTheNextCall) {
+    call_start({.device_id = "5001", .sys_user = "asmith"});
+    control->call_stop({.device_id = "5001"}, now);
+    ASSERT_TRUE(directory_.add_phone(2, "5002"));
+    call_start({.device_id = "5001", .device_alias = "77"});  // says nothing of a user
+    EXPECT_EQ(active("5001")->fields.sys_user, "");
+    EXPECT_EQ(active("5001")->fields.agent_id, 0);
+    EXPECT_EQ(control->device_id_of({.sys_user = "asmith"}), "5002");
+}
+
+TEST_F(NamesTest, WhatABlackoutOfAnAgentBeganItsStopEndsWhoeverHasTheCallThen) {
+    call_start({.device_id = "1000", .sys_user = "alice"});
+    EXPECT_EQ(control->agent_blackout_start({.sys_user = "alice"}, 0, now).outcome, CallOutcome::ok);
+    update({.device_id = "1000", .sys_user = "bob"}, "");
+    EXPECT_EQ(control->agent_blackout_stop({.sys_user = "alice"}, 0, now), CallOutcome::ok);
+    EXPECT_FALSE(active("1000")->agent_blackouts.pending(now + 1));
+}
+
 TEST_F(NamesTest, WhatRecordstartSaysHoldsWhenSipShowsTheCall) {
     call_start({.device_id = "1000"});
     FieldUpdate fields;
