@@ -39,6 +39,7 @@ def daemon(start_daemon, port, tmp_path):
                         recording={"channels": 8, "mask_dtmf": True}, storage={"encrypt": False})
 
 
+@pytest.mark.alone  # where the digits are silent depends on when each packet was sent
 def test_no_digit_is_stored(daemon, exchange):
     codes = bytes((code & 0x8F) | (0x20 + (code & 0x20)) for code in range(256))
     sound = [bytearray(random.randbytes(10 * 8000).translate(codes)) for _ in range(2)]

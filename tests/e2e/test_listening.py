@@ -16,6 +16,8 @@ from support import audio, programs
 from support.dark import Asked, recording_of
 from test_dtmf import CARD, tone, tone_span
 
+pytestmark = pytest.mark.alone  # it hears audio in real time
+
 RATE = 8000
 
 
