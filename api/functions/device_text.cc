@@ -78,12 +78,13 @@ void append_device(std::string& out, const Device& device, std::uint32_t core_id
     out += "</RECORDING></DEVICE>";
 }
 
-void append_device_calls(std::string& out, const Device& device, std::uint32_t core_id) {
+void append_device_calls(std::string& out, const Device& device, std::uint32_t core_id,
+                         const std::function<bool(const Call&)>& visible) {
     out += "<DEVICE>";
     append_identity(out, device, device.latest_call());
     append_element(out, "COREIDENT", fmt::to_string(core_id));
     for (const auto& instance : device.calls) {
-        if (!instance->active()) continue;
+        if (!instance->active() || !visible(*instance)) continue;
         out += "<RECORDING>";
         append_call_fields(out, instance->fields);
         append_times(out, instance.get());

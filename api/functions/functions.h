@@ -121,7 +121,7 @@ private:
     void silence_copies(const PastBlackout& blackout, const ReachedBack& reached, Reply&& reply, Done done);
 
     // status_functions.cc
-    [[nodiscard]] bool is_visible(const Device& device, const Visibility& to) const;
+    [[nodiscard]] bool is_visible(const Device& device, const Call* call, const Visibility& to) const;
     [[nodiscard]] std::vector<const Device*> devices_named(const FunctionCall& call) const;
     void device_list(const FunctionCall& call, Done done);
     void device_status(const FunctionCall& call, Done done);

@@ -40,10 +40,9 @@ constexpr const char* kNoMatch = "Could not find a device matching given paramet
 
 }  // namespace
 
-// As of recordings: by the agent of its last call, else by whose phone it is.
-bool Functions::is_visible(const Device& device, const Visibility& to) const {
+// As of recordings: by the agent of the call, else by whose phone it is.
+bool Functions::is_visible(const Device& device, const Call* call, const Visibility& to) const {
     if (to.all) return true;
-    const Call* call = device.latest_call();
     auto agent = call != nullptr ? static_cast<std::int32_t>(call->fields.agent_id) : 0;
     const User* owner = agent == 0 ? context_.directory.directory().by_phone(device.id) : nullptr;
     if (owner != nullptr) agent = owner->id;
@@ -52,7 +51,7 @@ bool Functions::is_visible(const Device& device, const Visibility& to) const {
 
 void Functions::device_list(const FunctionCall& call, Done done) {
     auto append = [this, visible = access_.visibility(call.caller)](std::string& out, const auto& entry) {
-        if (!is_visible(entry.second, visible)) return false;
+        if (!is_visible(entry.second, entry.second.latest_call(), visible)) return false;
         append_device(out, entry.second, context_.control.options().core_id);
         return true;
     };
@@ -62,7 +61,7 @@ void Functions::device_list(const FunctionCall& call, Done done) {
 std::vector<const Device*> Functions::devices_named(const FunctionCall& call) const {
     auto found = context_.control.matching_devices(device_address(call.parameters));
     const Visibility visible = access_.visibility(call.caller);
-    std::erase_if(found, [&](const Device* device) { return !is_visible(*device, visible); });
+    std::erase_if(found, [&](const Device* device) { return !is_visible(*device, device->latest_call(), visible); });
     return found;
 }
 
@@ -80,7 +79,10 @@ void Functions::device_recording_status(const FunctionCall& call, Done done) {
     if (found.empty()) return done(refused(ResultCode::API_DEVICE_INVALID, kNoMatch));
     Reply reply;
     reply.message = "Following active call instances found for specified deviceID, devicealias, crm_user or sys_user";
-    for (const Device* device : found) append_device_calls(reply.body_xml, *device, context_.control.options().core_id);
+    const Visibility visible = access_.visibility(call.caller);
+    for (const Device* device : found)
+        append_device_calls(reply.body_xml, *device, context_.control.options().core_id,
+                            [&](const Call& instance) { return is_visible(*device, &instance, visible); });
     done(std::move(reply));
 }
 
