@@ -25,7 +25,7 @@ CallOutcome CallControl::begin_call(const DeviceAddress& who, const FieldUpdate&
             if (call != nullptr) call->fields.call_instance = *who.instance;
         }
     } else {
-        call = on->active_call();
+        call = call_on(*on, who);
     }
     if (call != nullptr) {
         call->api_named = true;
@@ -74,7 +74,7 @@ CallOutcome CallControl::call_stop(const DeviceAddress& who, TimeNs now_ns) {
     now_ns_ = std::max(now_ns_, now_ns);
     Device* on = resolve(who, false);
     if (on == nullptr) return names_device(who) ? CallOutcome::nothing_active : CallOutcome::device_invalid;
-    Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
+    Call* call = call_on(*on, who);
     if (call == nullptr) return CallOutcome::nothing_active;
     end_call(*call, now_ns, "api", false);
     return CallOutcome::ok;
@@ -84,7 +84,7 @@ CallOutcome CallControl::call_update(const DeviceAddress& who, const FieldUpdate
     now_ns_ = std::max(now_ns_, now_ns);
     Device* on = resolve(who, false);
     if (on == nullptr) return names_device(who) ? CallOutcome::not_in_call : CallOutcome::device_invalid;
-    Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
+    Call* call = call_on(*on, who);
     if (call == nullptr) return CallOutcome::not_in_call;
     name_call(*call, who, fields);
     set_fields(fields, call->fields);
@@ -108,7 +108,7 @@ CallOutcome CallControl::record_start(const DeviceAddress& who, const FieldUpdat
     now_ns_ = std::max(now_ns_, now_ns);
     Device* on = resolve(who, true);
     if (on == nullptr) return CallOutcome::device_invalid;
-    Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
+    Call* call = call_on(*on, who);
     if (call == nullptr) return record_new_call(who, *on, fields, now_ns);
     const bool partial = call->recording_now() != nullptr;
     if (call->schedule.action == ScheduleAction::block) return CallOutcome::blocked;
@@ -154,7 +154,7 @@ CallOutcome CallControl::record_stop(const DeviceAddress& who, const FieldUpdate
     now_ns_ = std::max(now_ns_, now_ns);
     Device* on = resolve(who, false);
     if (on == nullptr) return names_device(who) ? CallOutcome::nothing_active : CallOutcome::device_invalid;
-    Call* call = on->active_call(who.instance ? &*who.instance : nullptr);
+    Call* call = call_on(*on, who);
     if (call == nullptr) return CallOutcome::nothing_active;
     // What RECORDSTART began last; without such, the call's own recording.
     ActiveRecording* last = nullptr;

@@ -295,8 +295,8 @@ private:
         BlackoutWindow window;   // while it is open, its limit's end
         bool open = false;       // its stop has not come
         bool of_call = false;    // resumed: of a call that was on device who.device_id
-        std::unordered_set<std::uint64_t> covered =
-            {};  // numbers of calls: what it began it ends, whoever has them now
+        // Numbers of calls: what it began it ends, whoever has them then.
+        std::unordered_set<std::uint64_t> covered = {};
     };
     [[nodiscard]] static CallBlackouts& windows_of(Call& call, const AgentBlackout& blackout) {
         return blackout.of_call ? call.blackouts : call.agent_blackouts;
@@ -324,6 +324,7 @@ private:
     [[nodiscard]] std::string directory_device(const DeviceAddress& who) const;
 
     // names.cc
+    [[nodiscard]] Call* call_on(const Device& on, const DeviceAddress& who) const;
     Device* resolve(const DeviceAddress& who, bool create);
     void name_device(Device& named, const DeviceAddress& who);
     static void name_call(Call& call, const DeviceAddress& who, const FieldUpdate& fields);

@@ -2,6 +2,7 @@
 // Whom a function means: by alias, user or station the device in whose call they stand, else the one that was called so
 // last, else the one that the directory knows. Names are compared whole, though fields hold only their beginning.
 #include <algorithm>
+#include <ranges>
 
 #include "api/control/call_control.h"
 #include "api/control/directory.h"
@@ -132,6 +133,16 @@ const Device* CallControl::find_device(const DeviceAddress& who) const {
     return best == found.end() ? nullptr : *best;
 }
 
+// api-decisions, Order of call functions: the last call on the device; without DEVICEID, of those that are named so.
+Call* CallControl::call_on(const Device& on, const DeviceAddress& who) const {
+    const std::string* instance = who.instance ? &*who.instance : nullptr;
+    for (const CallPtr& call : on.calls | std::views::reverse)
+        if (who.device_id.empty() && call->active() &&
+            (instance == nullptr || call->fields.call_instance == *instance) && is_named(on, call.get(), who, false))
+            return call.get();
+    return on.active_call(instance);
+}
+
 // A name that is given to a device is no other's any more: in a free seating environment its owner has moved.
 void CallControl::name_device(Device& named, const DeviceAddress& who) {
     for (std::size_t i = 0; i < kKinds.size(); ++i) {
@@ -182,7 +193,7 @@ Device* CallControl::resolve(const DeviceAddress& who, bool create) {
 
 std::optional<std::uint64_t> CallControl::recording_over(const DeviceAddress& who) const {
     const Device* on = find_device(who);
-    const Call* call = on == nullptr ? nullptr : on->active_call(who.instance ? &*who.instance : nullptr);
+    const Call* call = on == nullptr ? nullptr : call_on(*on, who);
     if (call == nullptr || call->recording_now() != nullptr || call->fields.ident == 0) return std::nullopt;
     return call->fields.ident;
 }

@@ -62,6 +62,22 @@ TEST_F(NamesTest, OfTwoCallsOfANameTheNewerIsMeantAndAnIdleDeviceIsNot) {
     EXPECT_EQ(control->call_stop({.device_alias = "900"}, now), CallOutcome::nothing_active);
 }
 
+TEST_F(NamesTest, OfTheCallsOfADeviceTheOneThatIsNamedSoIsMeant) {
+    call_start({.device_id = "port", .sys_user = "alice", .instance = "1"});
+    call_start({.device_id = "port", .sys_user = "bob", .instance = "2"});
+    EXPECT_EQ(update({.sys_user = "alice"}, "hers"), CallOutcome::ok);
+    const auto& calls = control->devices().at("port").calls;
+    EXPECT_EQ(calls.front()->fields.user[0], "hers");
+    EXPECT_EQ(calls.back()->fields.user[0], "");
+    EXPECT_EQ(update({.device_id = "port", .sys_user = "alice"}, "the last"), CallOutcome::ok);
+    EXPECT_EQ(calls.back()->fields.user[0], "the last") << "as the decisions say of a DEVICEID";
+    EXPECT_EQ(update({.device_id = "port", .sys_user = "bob"}, ""), CallOutcome::ok);
+    EXPECT_EQ(control->call_stop({.sys_user = "alice"}, now), CallOutcome::ok);
+    EXPECT_EQ(active("port")->fields.call_instance, "2");
+    EXPECT_EQ(update({.device_id = "port"}, "last"), CallOutcome::ok);
+    EXPECT_EQ(active("port")->fields.user[0], "last");
+}
+
 TEST_F(NamesTest, ACallIsFoundByTheNamesThatAnUpdateGaveIt) {
     call_start({.device_id = "C300"});
     EXPECT_EQ(update({.device_id = "C300", .device_alias = "77"}, ""), CallOutcome::ok);

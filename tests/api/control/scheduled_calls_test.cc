@@ -114,6 +114,9 @@ TEST_F(ScheduledCallsTest, ApiCallsAreAskedFor) {
     EXPECT_EQ(call_start("4444", "Service"), CallOutcome::no_schedule);
     EXPECT_EQ(call_start("5555", "Sales"), CallOutcome::ok);
     EXPECT_EQ(control->record_start({.device_id = "6666"}, {}, now), CallOutcome::ok) << "as soon as SIP shows it";
+    EXPECT_EQ(control->record_stop({.device_id = "6666"}, {}, now), CallOutcome::nothing_active);
+    establish(1, "a", "6666");
+    EXPECT_EQ(control->devices().at("6666").active_call()->recording_now(), nullptr) << "it was taken back";
 }
 
 TEST_F(ScheduledCallsTest, OfTwoDevicesTheOneThatARuleWantsIsRecorded) {
