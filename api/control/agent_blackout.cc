@@ -122,6 +122,8 @@ std::uint64_t CallControl::cover(const CallPtr& call, AgentBlackout& blackout) {
     if (window.id == next_blackout_) ++next_blackout_;
     if (!blackout.open)
         if (const auto* ended = windows.stop(blackout.window.to_ns, now_ns_)) window = *ended;
+    // The writer knows the limit, and does not wait to be told that it is reached.
+    if (blackout.open) window.window.to_ns = blackout.window.to_ns;
     blacked_out_calls_[call->number] = call;
     blackout.covered.insert(call->number);
     if (!call->session) return 0;  // when it gets one: impose_all()
