@@ -478,9 +478,10 @@ def test_no_more_is_recorded_than_there_are_channels(xml, events, exchange):
     try:
         events.wait_for(lambda seen: sum(e.type == "RECORDINGSTARTED" and e.data["DEVICEID"].startswith("75")
                                          for e in seen) >= 8, 10, "eight recordings")
-        time.sleep(0.3)
-        states = [c.findtext("STATE") for c in xml.ask("CHANNELS").root.iter("CHANNEL")]
-        assert states == ["Recording"] * 8
+        def states():
+            return [c.findtext("STATE") for c in xml.ask("CHANNELS").root.iter("CHANNEL")]
+        # PreparingToRecord until the first packet of each.
+        programs.wait_until(lambda: states() == ["Recording"] * 8, 10, "eight channels that record")
         listed = xml.ask("DEVICELIST").root
         recording = {d.findtext("DEVICEID") for d in listed.iter("DEVICE") if d.findtext("RECORDING/ISRECORDING") == "Y"}
         left = next(iter({f"75{n:02}" for n in range(9)} - recording))
